@@ -12,6 +12,13 @@ class Knob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     value: int
 
 
+class KnobRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of a candidate's `KNOBS` table: the values that a knob may take, the default first."""
+
+    name: str
+    values: tuple[int, ...]
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a proposal cost: tokens and US dollars; all zero for offline operators."""
 

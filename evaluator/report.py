@@ -1,0 +1,266 @@
+"""What judging found out about a candidate."""
+
+import hashlib
+from enum import StrEnum
+
+import msgspec
+
+from tilewright.evaluator.recording import CaseCount
+from tilewright.sandbox.failure import Failure, Stage
+
+
+class Verdict(StrEnum):
+    """Outcome of a stage or a case; SKIPPED never counts as passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class ErrorMeasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Distance of one case's outputs from the fp64 oracle, and what trusted implementations allow.
+
+    Attributes:
+        max_error: Largest absolute error.
+        p999_error: 99.9th percentile of the absolute error.
+        rms_error: Root mean square error.
+        max_bound: Largest allowed `max_error`.
+        p999_bound: Largest allowed `p999_error`.
+        rms_bound: Largest allowed `rms_error`.
+    """
+
+    max_error: float
+    p999_error: float
+    rms_error: float
+    max_bound: float
+    p999_bound: float
+    rms_bound: float
+
+
+class CaseResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One case of one stage.
+
+    Attributes:
+        case: Name of the case.
+        verdict: Outcome.
+        error: Distance from the oracle, or None where nothing was compared.
+        note: Why it was skipped, or what was not covered; may be empty.
+        wall_s: Seconds that it took.
+    """
+
+    case: str
+    verdict: Verdict
+    error: ErrorMeasure | None = None
+    note: str = ""
+    wall_s: float = 0.0
+
+
+class StageResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the five stages: every case a row."""
+
+    stage: Stage
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAILED if any case failed, PASSED if at least one ran and none failed, else SKIPPED."""
+        verdicts = {case.verdict for case in self.cases}
+        if Verdict.FAILED in verdicts:
+            return Verdict.FAILED
+        return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.SKIPPED
+
+
+class TimeKind(StrEnum):
+    """Whether a time was read off a clock or computed from a model."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+
+
+class TimeSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time and its spread: median, 10th and 90th percentile for measured times, the model's band for estimates."""
+
+    median_us: float
+    low_us: float
+    high_us: float
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a candidate is compared with, such as `eager`."""
+
+    name: str
+    span: TimeSpan
+
+
+class CostTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One term of an estimate, in microseconds, with the numbers that it comes from."""
+
+    name: str
+    us: float
+    reason: str
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Time of a candidate on one bench case.
+
+    Attributes:
+        case: Name of the bench case.
+        kind: Measured or estimated.
+        device: The device measured on, or the part that the estimate is for.
+        candidate: The candidate's time.
+        baselines: Times of what it is compared with.
+        floor_us: Least time that the device needs for the task's bytes and flops.
+        terms: Where an estimate comes from; empty for measured times.
+    """
+
+    case: str
+    kind: TimeKind
+    device: str
+    candidate: TimeSpan
+    baselines: tuple[Baseline, ...]
+    floor_us: float
+    terms: tuple[CostTerm, ...] = ()
+
+    @property
+    def baseline(self) -> Baseline:
+        """The fastest baseline."""
+        return min(self.baselines, key=lambda one: one.span.median_us)
+
+    @property
+    def speedup(self) -> float:
+        """Fastest baseline's median over the candidate's."""
+        return self.baseline.span.median_us / self.candidate.median_us
+
+    @property
+    def lower_bound(self) -> float:
+        """Cautious speed-up: the baseline's median over the upper end of the candidate's spread."""
+        return self.baseline.span.median_us / self.candidate.high_us
+
+    @property
+    def share_of_floor(self) -> float:
+        """Floor over the candidate's time, 0 to 1; 1 means nothing is left to win."""
+        return self.floor_us / self.candidate.median_us
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the time goes, for the slowest bench case.
+
+    Attributes:
+        bound: `memory`, `compute`, `latency` or `launch`.
+        own_share: Share of the GPU time spent in the candidate's own kernels, 0 to 1.
+        steps_us: Time of each step, by name.
+        notes: Findings in words, such as `spills 48 bytes a thread`.
+    """
+
+    bound: str
+    own_share: float
+    steps_us: tuple[CostTerm, ...]
+    notes: tuple[str, ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything judging found out about one candidate.
+
+    Attributes:
+        candidate_id: The candidate.
+        environment_id: Where it was judged.
+        stages: The stages that ran, in order; the last one may have failed.
+        timing: One entry a bench case; empty if a stage failed.
+        counts: Counted work of each bench case.
+        profile: Where the time goes, or None if it was not timed.
+        failure: Why it was refused, or None if it is right.
+        judge_s: Seconds that judging took.
+    """
+
+    candidate_id: str
+    environment_id: str
+    stages: tuple[StageResult, ...]
+    timing: tuple[Timing, ...]
+    counts: tuple[CaseCount, ...]
+    profile: Profile | None
+    failure: Failure | None
+    judge_s: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all five stages passed."""
+        checked = {stage.stage for stage in self.stages if stage.verdict is Verdict.PASSED}
+        needed = {Stage.SMOKE, Stage.SHAPES, Stage.STABILITY, Stage.DETERMINISM, Stage.EDGES}
+        return self.failure is None and needed <= checked
+
+
+class RewardTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One named part of a reward."""
+
+    name: str
+    value: float
+    weight: float
+    reason: str
+
+
+class Reward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Structured reward: correctness multiplies the weighted sum of the other terms.
+
+    Attributes:
+        is_right: Whether the candidate passed every stage.
+        fitness: F of the archive, in log2 of the speed-up (-3 to 4); None if not right.
+        terms: Named terms.
+    """
+
+    is_right: bool
+    fitness: float | None
+    terms: tuple[RewardTerm, ...]
+
+    @property
+    def total(self) -> float:
+        """Correctness (0 or 1) times the weighted sum of the terms."""
+        return float(self.is_right) * sum(term.value * term.weight for term in self.terms)
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where candidates are judged.
+
+    Attributes:
+        target: Name of the target, such as `cuda:90`.
+        device: The GPU's name, or the part that estimates are for.
+        kind: Whether times are measured or estimated.
+        python: Version.
+        torch: Version.
+        triton: Version.
+        ptxas: Version.
+        machine: Kernel release and architecture.
+        confinement: Protections in force in the sandbox, such as `landlock-7`, `seccomp`.
+        missing_confinement: Protections that this machine cannot enforce.
+    """
+
+    target: str
+    device: str
+    kind: TimeKind
+    python: str
+    torch: str
+    triton: str
+    ptxas: str
+    machine: str
+    confinement: tuple[str, ...]
+    missing_confinement: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of the SHA-256 of all fields."""
+        return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:16]
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a task can tell right from wrong.
+
+    Attributes:
+        task_id: The task.
+        is_admitted: Whether every must-fail twin failed and every must-pass twin passed.
+        twins: Outcome of each twin, such as `zeros` FAILED (as it must).
+        reason: Why it was refused, such as `degenerate: zeros pass`; empty if admitted.
+    """
+
+    task_id: str
+    is_admitted: bool
+    twins: tuple[CaseResult, ...]
+    reason: str
