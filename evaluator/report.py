@@ -1,6 +1,7 @@
 """What judging found out about a candidate."""
 
 import hashlib
+import math
 from enum import StrEnum
 
 import msgspec
@@ -187,6 +188,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         checked = {stage.stage for stage in self.stages if stage.verdict is Verdict.PASSED}
         needed = {Stage.SMOKE, Stage.SHAPES, Stage.STABILITY, Stage.DETERMINISM, Stage.EDGES}
         return self.failure is None and needed <= checked
+
+    @property
+    def geomean_us(self) -> float | None:
+        """Geometric mean of the candidate's median times over the bench cases; None if it was not timed."""
+        if not self.timing:
+            return None
+        return math.exp(sum(math.log(one.candidate.median_us) for one in self.timing) / len(self.timing))
 
 
 class RewardTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -51,20 +51,20 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         name: Name of the kernel's parameter.
         buffer: Index of the buffer.
         offset_bytes: Distance from the buffer's start.
-        type: Triton's signature, such as `*fp16`.
+        signature: Triton's type, such as `*fp16`.
     """
 
     name: str
     buffer: int
     offset_bytes: int
-    type: str
+    signature: str
 
 
 class Scalar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="scalar"):
     """A kernel's scalar argument with Triton's type (`i32`, `i64`, `fp32`, `i1`, ...)."""
 
     name: str
-    type: str
+    signature: str
     value: int | float | bool
 
 
@@ -72,7 +72,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A host-side tensor descriptor: base address, shape and strides in elements, block shape."""
 
     name: str
-    type: str
+    signature: str
     buffer: int
     offset_bytes: int
     shape: tuple[int, ...]

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from tilewright.tasks.errors import UserError
+
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GPU architecture and the limits of its usual part.
@@ -49,7 +51,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return int(digits[0]), int(digits[1], 16)
 
 
-class UnknownTargetError(ValueError):
+class UnknownTargetError(UserError):
     """The user named a target that Tilewright does not know."""
 
 

@@ -5,6 +5,11 @@ import hashlib
 import msgspec
 
 
+def source_sha(source: str) -> str:
+    """Return the SHA-256 of a program's text, in hex."""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
 class Knob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One tunable number of a candidate's `KNOBS` table and the value chosen for it."""
 
@@ -60,6 +65,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     source: str
     knobs: tuple[Knob, ...]
     origin: Origin
+
+    @property
+    def source_sha(self) -> str:
+        """SHA-256 of the source text, in hex."""
+        return source_sha(self.source)
 
     @property
     def id(self) -> str:

@@ -1,0 +1,1 @@
+"""Who proposes, and in what order."""

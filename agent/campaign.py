@@ -1,0 +1,103 @@
+"""A run over one or many tasks: admit, search, confirm; stoppable and resumable at any point."""
+
+import asyncio
+
+import msgspec
+
+from tilewright.agent.config import RunConfig
+from tilewright.agent.loop import Ending, drive
+from tilewright.agent.operators.sketch import SketchOperator
+from tilewright.agent.operators.tune import TuneOperator
+from tilewright.agent.progress import Observer, TaskOutset
+from tilewright.agent.results import Finding, confirm_best, summary_line
+from tilewright.agent.search import Search, SearchPlan
+from tilewright.archive.runs import RunStatus, Spent
+from tilewright.archive.store import Archive
+from tilewright.evaluator.pool import Pool
+from tilewright.tasks.spec import KernelTask
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with everything that it works with.
+
+    Attributes:
+        run_id: The run.
+        config: Its settings.
+        tasks: What is searched for, in order.
+        archive: Where everything is stored.
+        pool: Places to work.
+        observer: Who is told how it goes.
+    """
+
+    run_id: str
+    config: RunConfig
+    tasks: tuple[KernelTask, ...]
+    archive: Archive
+    pool: Pool
+    observer: Observer
+
+
+async def conduct(campaign: Campaign, stop: asyncio.Event) -> tuple[Finding, ...]:
+    """Search every task in turn and return what was found, one finding a task that was reached.
+
+    Raises:
+        ArchiveError: The archive cannot be written; nothing that was acknowledged is lost.
+    """
+    environment = await campaign.pool.environment()
+    campaign.archive.add_environment(environment)
+    campaign.observer.environment(environment)
+    findings = []
+    for position, task in enumerate(campaign.tasks):
+        if stop.is_set():
+            break
+        findings.append(await _attend(campaign, task, position, stop))
+        campaign.observer.task_ends(summary_line(findings[-1]))
+    is_whole = not stop.is_set()
+    campaign.archive.set_run_status(campaign.run_id, RunStatus.DONE if is_whole else RunStatus.INTERRUPTED)
+    return tuple(findings)
+
+
+async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asyncio.Event) -> Finding:
+    """Search one task, unless it cannot tell right from wrong."""
+    campaign.observer.preparing(f"checking that {task.title} can tell right from wrong")
+    admission = await campaign.pool.admit(task)
+    if not admission.is_admitted:
+        return Finding(task=task, refusal=admission.reason)
+    search = _search(campaign, task, position)
+    campaign.observer.task_begins(_outset(campaign, search, position))
+    ending = await drive(search, stop)
+    if ending is Ending.INTERRUPTED:
+        return Finding(task=task, ending=ending, best=campaign.archive.best(campaign.run_id, task.id))
+    campaign.observer.preparing(f"confirming the best kernel of {task.title} on new secret cases")
+    return await confirm_best(campaign.archive, campaign.pool, search.key(0), task, ending)
+
+
+def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:
+    others = [campaign.archive.spent(campaign.run_id, other.id) for other in campaign.tasks[:position]]
+    spent = Spent(
+        candidates=sum(one.candidates for one in others),
+        wall_s=sum(one.wall_s for one in others),
+        judge_s=sum(one.judge_s for one in others),
+        cost_usd=sum(one.cost_usd for one in others),
+    )
+    plan = SearchPlan(
+        run_id=campaign.run_id,
+        task=task,
+        config=campaign.config,
+        budget=campaign.config.budget.share_for(spent, len(campaign.tasks) - position),
+        operators=(SketchOperator(), TuneOperator()),
+    )
+    return Search(plan, campaign.archive, campaign.pool, campaign.observer)
+
+
+def _outset(campaign: Campaign, search: Search, position: int) -> TaskOutset:
+    best = campaign.archive.best(campaign.run_id, search.task.id)
+    return TaskOutset(
+        title=search.task.title,
+        position=position + 1,
+        total=len(campaign.tasks),
+        budget=search.plan.budget,
+        spent=search.spent,
+        cells=len(campaign.archive.elites(campaign.run_id, search.task.id)),
+        best_us=None if best is None else best.report.geomean_us,
+    )

@@ -1,0 +1,59 @@
+"""What a run was asked to do, as one frozen value that is stored with it."""
+
+import os
+
+import msgspec
+
+from tilewright.agent.budget import Budget
+from tilewright.sandbox.targets import find_target
+
+EXTRA_IN_FLIGHT = 2  # steps beyond the places, so that no place waits for the driver
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that decide what a run does; a resumed run takes them from the archive.
+
+    Attributes:
+        target: Name of the GPU that kernels are for.
+        budget: Hard caps.
+        seed: Of every random choice of the search and of the secret cases.
+        places: Candidates that are worked on at once.
+        is_deterministic: Whether steps see and write the archive in a fixed order.
+        ray_address: Cluster to join, or None to start one for the run.
+    """
+
+    target: str
+    budget: Budget
+    seed: int = 0
+    places: int
+    is_deterministic: bool = False
+    ray_address: str | None = None
+
+    @property
+    def window(self) -> int:
+        """Steps in flight at once."""
+        return self.places + EXTRA_IN_FLIGHT
+
+
+def default_places() -> int:
+    """Return one place for each CPU that this process may use."""
+    return max(len(os.sched_getaffinity(0)), 1)
+
+
+def make_config(
+    *, target: str, budget: Budget, seed: int, is_deterministic: bool = False, ray_address: str | None = None
+) -> RunConfig:
+    """Return a checked configuration with a place for each CPU.
+
+    Raises:
+        UnknownTargetError: No such target.
+    """
+    find_target(target)
+    return RunConfig(
+        target=target,
+        budget=budget,
+        seed=seed,
+        places=default_places(),
+        is_deterministic=is_deterministic,
+        ray_address=ray_address,
+    )

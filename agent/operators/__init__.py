@@ -1,0 +1,1 @@
+"""Ways to make a candidate from what the archive knows."""

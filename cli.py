@@ -1,0 +1,177 @@
+"""Command line of Tilewright: arguments, one call, an exit code.
+
+Exit codes: 0 done (for `eval`: right), 1 not right or nothing found, 2 the user's mistake, 3 our own failure,
+130 interrupted. Results go to standard output, progress to standard error.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tilewright.archive.commands import archive_app
+from tilewright.tasks.commands import task_app
+from tilewright.tasks.errors import UserError
+
+OK, NOTHING_FOUND, USER_MISTAKE, OUR_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="tilewright",
+    help="Search for Triton kernels that are right and faster than PyTorch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(archive_app, name="archive")
+app.add_typer(task_app, name="task")
+
+ArchiveOption = Annotated[str, typer.Option("--archive", help="Database file or URL.")]
+BudgetOption = Annotated[str, typer.Option(help="Caps: 120s, 500c (candidates), 60s-per-task, or a sum of them.")]
+TargetOption = Annotated[str | None, typer.Option(help="GPU to search for, such as cuda:90.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeterministicOption = Annotated[bool, typer.Option("--deterministic", help="Same seed, same archive (slower).")]
+RayOption = Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")]
+
+DEFAULT_ARCHIVE = "tilewright.db"
+
+
+@app.command()
+def optimize(
+    file: Annotated[Path, typer.Argument(help="Task file: Model, get_inputs, get_init_inputs.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the best kernel goes.")] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    budget: BudgetOption = "120s",
+    target: TargetOption = None,
+    seed: SeedOption = 0,
+    deterministic: DeterministicOption = False,
+    ray_address: RayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the best kernel of one task; write it with its evidence, and a certificate beside it."""
+    from tilewright.agent import api, views
+
+    request = api.RunRequest(
+        archive=archive,
+        budget=budget,
+        target=target,
+        seed=seed,
+        is_deterministic=deterministic,
+        ray_address=ray_address,
+    )
+    with views.observing(_stderr()) as observer:
+        outcome = api.optimize(file, request, output=output, observer=observer)
+    views.print_outcome(Console(), outcome, as_json=as_json)
+    raise typer.Exit(_code(outcome))
+
+
+@app.command()
+def run(
+    tasks: Annotated[list[str], typer.Argument(help="Suites (core), directories or task files.")],
+    name: Annotated[str | None, typer.Option(help="Name of the run; an unfinished one of that name goes on.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the report: .json, .csv or .md.")] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    budget: BudgetOption = "60s-per-task",
+    target: TargetOption = None,
+    seed: SeedOption = 0,
+    deterministic: DeterministicOption = False,
+    ray_address: RayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the best kernels of many tasks; print a table of what was found."""
+    from tilewright.agent import api, reports, views
+
+    if report is not None:
+        reports.check_report_path(report)
+    request = api.RunRequest(
+        archive=archive,
+        budget=budget,
+        target=target,
+        seed=seed,
+        is_deterministic=deterministic,
+        ray_address=ray_address,
+    )
+    with views.observing(_stderr()) as observer:
+        outcome = api.run(tuple(tasks), request, name=name, observer=observer)
+    views.print_outcome(Console(), outcome, as_json=as_json)
+    if report is not None:
+        reports.write_report(outcome, report)
+    raise typer.Exit(_code(outcome))
+
+
+@app.command()
+def resume(
+    name: Annotated[str | None, typer.Argument(help="Run to go on with; the last unfinished one if absent.")] = None,
+    archive: ArchiveOption = DEFAULT_ARCHIVE,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped at any moment: it is the same run."""
+    from tilewright.agent import api, views
+
+    with views.observing(_stderr()) as observer:
+        outcome = api.resume(name, archive=archive, observer=observer)
+    views.print_outcome(Console(), outcome, as_json=as_json)
+    raise typer.Exit(_code(outcome))
+
+
+@app.command("eval")
+def evaluate(
+    kernel: Annotated[Path, typer.Argument(help="Candidate file: ModelNew and its kernels.")],
+    task: Annotated[str, typer.Option("--task", help="Task file, or a task of the core suite by name.")],
+    knobs: Annotated[list[str] | None, typer.Option("--knob", help="NAME=VALUE; repeat for several.")] = None,
+    target: TargetOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge one kernel in five stages; exit with 1 if it is not right."""
+    from tilewright.agent import api, views
+
+    console = _stderr()
+    with views.observing(console) as observer:
+        report = api.evaluate(kernel, task, knobs=tuple(knobs or ()), target=target, seed=seed, observer=observer)
+    views.print_report(Console(), report, as_json=as_json)
+    raise typer.Exit(OK if report.is_right else NOTHING_FOUND)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine has and what its kernel can enforce."""
+    from tilewright.agent import views
+
+    views.print_doctor(Console(), as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        code = _complain(str(error), USER_MISTAKE)
+    except typer.TyperException as error:
+        code = _complain(f"{error.format_message()} (see --help)", USER_MISTAKE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _complain("interrupted; `tilewright resume` goes on with the run", INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _complain(line: str, code: int) -> int:
+    _stderr().print(f"tilewright: {line}", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def _stderr() -> Console:
+    return Console(stderr=True)
+
+
+def _code(outcome: "api.RunOutcome") -> int:
+    if outcome.was_interrupted:
+        return INTERRUPTED
+    return OK if outcome.found_any else NOTHING_FOUND
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Ray actors that record and judge: one place a CPU, dead ones replaced."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+import ray
+from ray.exceptions import RayError
+
+from tilewright.evaluator.cluster import ray_cluster
+from tilewright.evaluator.judge import Judge, JudgeSettings
+from tilewright.evaluator.pool import EvaluationLostError
+from tilewright.evaluator.recording import Recording
+from tilewright.evaluator.report import Admission, Environment, Report
+from tilewright.sandbox.failure import Failure
+from tilewright.tasks.candidate import Candidate
+from tilewright.tasks.spec import KernelTask
+
+Answered = TypeVar("Answered")
+
+CALL_LIMIT_S = 300.0  # far beyond the sandbox's own limits: only a stuck worker gets here
+
+
+class _Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    recording: Recording | None
+    failure: Failure | None
+
+
+@ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)
+class _Worker:
+    """A judge behind byte strings, so that both sides decode strictly."""
+
+    def __init__(self, settings: bytes) -> None:
+        self._judge = Judge(msgspec.msgpack.decode(settings, type=JudgeSettings))
+
+    def environment(self) -> bytes:
+        return msgspec.msgpack.encode(self._judge.environment())
+
+    def admit(self, task: bytes) -> bytes:
+        return msgspec.msgpack.encode(self._judge.admit(msgspec.msgpack.decode(task, type=KernelTask)))
+
+    def record(self, task: bytes, candidate: bytes) -> bytes:
+        known = msgspec.msgpack.decode(task, type=KernelTask)
+        outcome = self._judge.record(known, msgspec.msgpack.decode(candidate, type=Candidate))
+        if isinstance(outcome, Failure):
+            return msgspec.msgpack.encode(_Recorded(recording=None, failure=outcome))
+        return msgspec.msgpack.encode(_Recorded(recording=outcome, failure=None))
+
+    def judge(self, task: bytes, candidate: bytes, recording: bytes) -> bytes:
+        return msgspec.msgpack.encode(self._judge.judge(*_decode(task, candidate, recording)))
+
+    def confirm(self, task: bytes, candidate: bytes, recording: bytes) -> bytes:
+        return msgspec.msgpack.encode(self._judge.confirm(*_decode(task, candidate, recording)))
+
+
+def _decode(task: bytes, candidate: bytes, recording: bytes) -> tuple[KernelTask, Candidate, Recording]:
+    return (
+        msgspec.msgpack.decode(task, type=KernelTask),
+        msgspec.msgpack.decode(candidate, type=Candidate),
+        msgspec.msgpack.decode(recording, type=Recording),
+    )
+
+
+class RayPool:
+    """As many workers as places; a call that loses its worker is tried once more on a new one."""
+
+    def __init__(self, settings: JudgeSettings, places: int) -> None:
+        self._settings = msgspec.msgpack.encode(settings)
+        self._places = places
+        self._free: asyncio.Queue[ray.actor.ActorHandle] = asyncio.Queue()
+        for _ in range(places):
+            self._free.put_nowait(self._start())
+
+    @property
+    def places(self) -> int:
+        """How many calls make progress at once."""
+        return self._places
+
+    async def environment(self) -> Environment:
+        """Describe where candidates are judged."""
+        return await self._call("environment", Environment)
+
+    async def admit(self, task: KernelTask) -> Admission:
+        """Tell whether the task can tell right from wrong."""
+        return await self._call("admit", Admission, task)
+
+    async def record(self, task: KernelTask, candidate: Candidate) -> Recording | Failure:
+        """Check the source, record its launches and compile them."""
+        answer = await self._call("record", _Recorded, task, candidate)
+        outcome = answer.recording or answer.failure
+        if outcome is None:
+            raise EvaluationLostError("expected a recording or a failure from a worker; got neither")
+        return outcome
+
+    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+        """Run the five stages and estimate the candidate's time."""
+        return await self._call("judge", Report, task, candidate, recording)
+
+    async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+        """Judge again with other secret cases."""
+        return await self._call("confirm", Report, task, candidate, recording)
+
+    def _start(self) -> "ray.actor.ActorHandle":
+        return _Worker.remote(self._settings)
+
+    async def _call(self, verb: str, answer: type[Answered], *values: msgspec.Struct) -> Answered:
+        payload = [msgspec.msgpack.encode(value) for value in values]
+        for attempt in (1, 2):
+            worker = await self._free.get()
+            try:
+                data = await asyncio.wait_for(getattr(worker, verb).remote(*payload), CALL_LIMIT_S)
+            except (RayError, TimeoutError) as error:
+                ray.kill(worker)
+                self._free.put_nowait(self._start())
+                if attempt == 2:
+                    raise EvaluationLostError(
+                        f"a worker was lost twice during {verb}: {type(error).__name__}"
+                    ) from error
+            except BaseException:
+                self._free.put_nowait(worker)
+                raise
+            else:
+                self._free.put_nowait(worker)
+                return msgspec.msgpack.decode(data, type=answer)
+        raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+@contextmanager
+def open_ray_pool(settings: JudgeSettings, *, places: int, address: str | None = None) -> Iterator[RayPool]:
+    """Start Ray and its workers, and stop them at the end.
+
+    Raises:
+        ClusterError: Ray could not be started or joined.
+    """
+    with ray_cluster(cpus=places, address=address):
+        yield RayPool(settings, places)

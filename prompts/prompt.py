@@ -1,0 +1,24 @@
+"""What a model is told, as a value with a digest."""
+
+import hashlib
+
+import msgspec
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rendered prompt.
+
+    Attributes:
+        template: Name of the template that it came from.
+        system: The stable part, the same for every proposal of a task, so that a provider can cache it.
+        user: The part that changes with the parent and its report.
+    """
+
+    template: str
+    system: str
+    user: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of both parts, in hex."""
+        return hashlib.sha256(msgspec.msgpack.encode((self.system, self.user))).hexdigest()
