@@ -8,6 +8,32 @@ from tilewright.tasks.candidate import Knob, KnobRange
 from tilewright.tasks.spec import Case
 
 
+class CompiledKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What compiling one specialisation of a kernel gave, without the text.
+
+    Attributes:
+        key: Hash of the kernel's source, its specialised signature, its options and the target.
+        ptx_sha: SHA-256 of the text.
+        entry: Name of the entry function.
+        num_warps: Warps of a program, those that warp specialisation adds included.
+        num_stages: Depth of software pipelining.
+        num_ctas: Programs of a cluster.
+        shared_bytes: Shared memory of a program.
+        global_scratch_bytes: Scratch memory of a program.
+        flags: Launch options that are on, such as `cooperative` or `pdl`.
+    """
+
+    key: str
+    ptx_sha: str
+    entry: str
+    num_warps: int
+    num_stages: int
+    num_ctas: int
+    shared_bytes: int
+    global_scratch_bytes: int
+    flags: tuple[str, ...]
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="record"):
     """Run the launcher on fake tensors for each case and compile its kernels to PTX.
 
@@ -17,6 +43,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         target: Name of the target.
         cases: What to record.
         known: SHA-256 of PTX texts that the trusted side already has and need not be sent again.
+        compiled: What earlier requests with this very source compiled; it is not compiled again. Never the answer
+            of another source, which could plant its own binary under a foreign key.
     """
 
     source: str
@@ -24,6 +52,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     target: str
     cases: tuple[Case, ...]
     known: tuple[str, ...] = ()
+    compiled: tuple[CompiledKernel, ...] = ()
 
 
 class CaseData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,11 +131,19 @@ class Ptx(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="recorded"):
-    """Answer to Record: a plan a case, each distinct PTX once, and the knobs that the file declares."""
+    """Answer to Record: a plan a case, each distinct PTX once, and the knobs that the file declares.
+
+    Attributes:
+        plans: One plan a case, in their order.
+        ptx: Each distinct kernel of the plans.
+        knobs: Knobs that the file declares, one for each autotuned kernel included.
+        compiled: What was compiled, to be handed in again with the same source.
+    """
 
     plans: tuple[LaunchPlan, ...]
     ptx: tuple[Ptx, ...]
     knobs: tuple[KnobRange, ...]
+    compiled: tuple[CompiledKernel, ...] = ()
 
 
 class Interpreted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="interpreted"):
@@ -117,7 +154,8 @@ class Interpreted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         outputs: Elements of each output in row-major order.
         written: For each output, whether every element was written by some step.
         changed: Names of inputs and parameters whose storage differs after the run.
-        not_covered: What the interpreter could not do faithfully; empty if nothing.
+        not_covered: What the interpreter could not do faithfully; empty if nothing. Otherwise there are no outputs.
+        notes: What is worth knowing but is no fault, such as reads of bytes that nothing wrote.
     """
 
     plan: LaunchPlan
@@ -125,6 +163,7 @@ class Interpreted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     written: tuple[bool, ...]
     changed: tuple[str, ...]
     not_covered: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class LaunchCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""Run foreign Python where it can do nothing."""

@@ -1,0 +1,130 @@
+"""Answers an Interpret request: each case is recorded, then its plan is run step by step on checked memory."""
+
+import traceback
+from collections.abc import Callable, Iterator
+
+import torch
+
+from tilewright.sandbox import shims
+from tilewright.sandbox.bounds import CheckedMemory, OutOfBoundsError
+from tilewright.sandbox.candidate_module import CandidateModule, load_candidate
+from tilewright.sandbox.errors import SandboxError
+from tilewright.sandbox.failure import Failure, FailureKind, Stage
+from tilewright.sandbox.fault import CandidateFault, one_line
+from tilewright.sandbox.launches import Call
+from tilewright.sandbox.plan import Aten, Buffer, BufferOrigin, Launch, LaunchPlan
+from tilewright.sandbox.protocol import Answer, CaseData, Entered, Interpret, Interpreted
+from tilewright.sandbox.replay_aten import is_written, replay_aten, tensor_at
+from tilewright.sandbox.shims_launch import pointed_to, programs_of, run_programs
+from tilewright.sandbox.shims_numeric import UnsupportedError
+from tilewright.sandbox.targets import Target, find_target
+from tilewright.sandbox.trace import PlainSink, TracedCase, trace_case
+from tilewright.tasks.spec import CaseRole
+
+_STAGES = {
+    CaseRole.SMOKE: Stage.SMOKE,
+    CaseRole.SHAPE: Stage.SHAPES,
+    CaseRole.STABILITY: Stage.STABILITY,
+    CaseRole.EDGE: Stage.EDGES,
+    CaseRole.BENCH: Stage.TIMING,
+}
+_DETAIL_CHARACTERS = 4000
+
+
+def interpret(request: Interpret, emit: Callable[[Answer], None]) -> None:
+    """Record and run each case of a request; emit one Interpreted a case.
+
+    Raises:
+        CandidateFault: The candidate is at fault; no case after it is run.
+        SandboxError: The data do not fit the case, or the plan names what this torch lacks.
+    """
+    shims.install()
+    target = find_target(request.target)
+    emit(Entered(stage=Stage.RECORD, case=None))
+    module = load_candidate(request.source, request.knobs, target)
+    for data in request.cases:
+        emit(Entered(stage=_STAGES[data.case.role], case=data.case.name))
+        emit(_interpret_case(module, data, target, request.poison))
+
+
+def _interpret_case(module: CandidateModule, data: CaseData, target: Target, poison: int) -> Interpreted:
+    traced = trace_case(module, data.case, target, PlainSink())
+    memory = CheckedMemory(traced.plan.buffers, _contents(traced.plan, data), poison)
+    try:
+        _replay(traced, memory, data)
+    except UnsupportedError as error:
+        return Interpreted(plan=traced.plan, outputs=(), written=(), changed=(), not_covered=(one_line(str(error)),))
+    outputs = traced.plan.outputs
+    return Interpreted(
+        plan=traced.plan,
+        outputs=tuple(_row_major(tensor_at(view, memory)) for view in outputs),
+        written=tuple(is_written(view, memory) for view in outputs),
+        changed=memory.changed(),
+        notes=tuple(memory.notes),
+    )
+
+
+def _replay(traced: TracedCase, memory: CheckedMemory, data: CaseData) -> None:
+    """Run all steps of a plan in order."""
+    calls = iter(traced.calls)
+    for step in traced.plan.steps:
+        if isinstance(step, Launch):
+            _launch(next(calls), memory, data)
+        elif isinstance(step, Aten):
+            replay_aten(step, memory)
+
+
+def _launch(call: Call, memory: CheckedMemory, data: CaseData) -> None:
+    memory.enter(call.name, pointed_to(call))
+    semantic = shims.interpreting_semantic()
+    semantic.builder.memory = memory
+    try:
+        run_programs(call, programs_of(call.grid), semantic)
+    except (CandidateFault, UnsupportedError):
+        raise
+    except OutOfBoundsError as error:
+        where = f"kernel `{call.name}`, program {semantic.builder.grid_idx}"
+        hint = "Mask the lanes beyond the end and check the strides of the arguments."
+        raise _fault(FailureKind.OUT_OF_BOUNDS, f"{where}: {error}", data, hint) from None
+    except Exception as error:
+        raise kernel_fault(call, error, data.case.name, _STAGES[data.case.role]) from None
+
+
+def kernel_fault(call: Call, error: Exception, case: str, stage: Stage) -> CandidateFault:
+    """Return the fault that an exception out of an interpreted kernel stands for."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.name == call.name]
+    where = f"kernel `{call.name}`" + (f", line {lines[0]}" if lines else "")
+    failure = Failure(
+        kind=FailureKind.INTERPRETER_ERROR,
+        stage=stage,
+        case=case,
+        message=one_line(f"{where}: {type(error).__name__}: {error}"),
+        detail="".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:],
+    )
+    return CandidateFault(failure)
+
+
+def _fault(kind: FailureKind, message: str, data: CaseData, hint: str) -> CandidateFault:
+    stage = _STAGES[data.case.role]
+    return CandidateFault(Failure(kind=kind, stage=stage, case=data.case.name, message=one_line(message), hint=hint))
+
+
+def _contents(plan: LaunchPlan, data: CaseData) -> dict[int, bytes]:
+    """Return the bytes of each input and parameter by the index of its buffer."""
+    filled = [
+        *zip(_buffers(plan, BufferOrigin.INPUT), data.inputs, strict=True),
+        *zip(_buffers(plan, BufferOrigin.PARAMETER), data.parameters, strict=True),
+    ]
+    for buffer, given in filled:
+        if len(given) != buffer.bytes:
+            raise SandboxError(f"expected {buffer.bytes} bytes for {buffer.name} of {plan.case}, got {len(given)}")
+    return {buffer.index: given for buffer, given in filled}
+
+
+def _buffers(plan: LaunchPlan, origin: BufferOrigin) -> Iterator[Buffer]:
+    return (buffer for buffer in plan.buffers if buffer.origin is origin)
+
+
+def _row_major(tensor: torch.Tensor) -> bytes:
+    data: bytes = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return data

@@ -1,0 +1,152 @@
+"""Triton's types and type rules made cheap: an interpreted operation spends most of its time on them otherwise.
+
+Nothing here changes a result. A layer norm of 8 rows takes a third of the time (24 ms before, on one core).
+"""
+
+from functools import cache
+
+import numpy as np
+import triton.language as tl
+from triton.language.semantic import TritonSemantic
+from triton.runtime import interpreter as stock
+from triton.runtime.interpreter import TensorHandle
+
+Tensors = tuple[tl.tensor, tl.tensor]
+
+# Types of which two operands need no promotion; division widens the 16-bit ones.
+_KEPT = frozenset({"fp64", "fp32", "int64", "int32", "int1"})
+_KEPT_UNLESS_DIVIDED = _KEPT | {"fp16", "bf16"}
+
+
+class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships without types
+    """The stock type rules with a short way for operands that already agree."""
+
+    def binary_op_type_checking_impl(  # the stock signature
+        self,
+        lhs: tl.tensor,
+        rhs: tl.tensor,
+        allow_lhs_ptr: bool = False,
+        allow_rhs_ptr: bool = False,
+        arithmetic_check: bool = True,
+        div_or_mod: bool = False,
+    ) -> Tensors:  # fmt: skip
+        """Return operands, tensors or numbers, of one type and shape."""
+        kept = _KEPT if div_or_mod else _KEPT_UNLESS_DIVIDED
+        are_tensors = isinstance(lhs, tl.tensor) and isinstance(rhs, tl.tensor)
+        if are_tensors and lhs.dtype is rhs.dtype and lhs.dtype.name in kept:
+            return self.broadcast_impl_value(lhs, rhs)
+        checked: Tensors = super().binary_op_type_checking_impl(
+            lhs, rhs, allow_lhs_ptr, allow_rhs_ptr, arithmetic_check, div_or_mod
+        )
+        return checked
+
+    def cast(self, input: tl.tensor, dst_ty: tl.dtype, fp_downcast_rounding: str | None = None) -> tl.tensor:
+        """Return a tensor converted to a type, or itself if it has that type."""
+        if input.dtype is dst_ty.scalar:
+            return input
+        return super().cast(input, dst_ty, fp_downcast_rounding)
+
+    def broadcast_impl_value(self, lhs: tl.tensor, rhs: tl.tensor) -> Tensors:
+        """Return operands of one shape."""
+        left, right = lhs.type, rhs.type
+        left_is_block, right_is_block = left.is_block(), right.is_block()
+        if left_is_block and right_is_block:
+            # Shapes are shared objects, see `_Shape`.
+            if left.shape is right.shape:
+                return lhs, rhs
+            broadcast: Tensors = super().broadcast_impl_value(lhs, rhs)
+            return broadcast
+        if left_is_block:
+            return lhs, _splat(rhs, left)
+        return (_splat(lhs, right), rhs) if right_is_block else (lhs, rhs)
+
+
+def _splat(scalar: tl.tensor, like: tl.block_type) -> tl.tensor:
+    """Return a scalar spread over a block's shape without being copied."""
+    data = scalar.handle.data
+    shape = like.shape.values
+    spread = np.ndarray(shape, data.dtype, np.ascontiguousarray(data), 0, (0,) * len(shape))
+    return tl.tensor(TensorHandle(spread, scalar.dtype), like.with_element_ty(scalar.dtype))
+
+
+class _Shape(tl.tuple):  # type: ignore[misc] # triton ships without types
+    """A block's shape, one object for each distinct one, with what tensors and types of that shape share."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__(list(sizes))
+        self.numel = tl.core.validate_block_shape(self)
+        self.text = str(self)
+        self.constants = tl.tuple([tl.constexpr(size) for size in sizes])
+        self.total = tl.constexpr(self.numel)
+        self.types: dict[str, tl.block_type] = {}
+
+
+_shape = cache(_Shape)
+_NO_SHAPE, _ONE = tl.tuple([]), tl.constexpr(1)
+
+
+def _initialise_tensor(self: tl.tensor, handle: TensorHandle, type: tl.dtype) -> None:
+    self.handle = handle
+    self.type = type
+    self.dtype = type.scalar
+    if type.is_block():
+        self.shape, self.numel = type.shape.constants, type.shape.total
+    else:
+        self.shape, self.numel = _NO_SHAPE, _ONE
+
+
+def _initialise_block(self: tl.block_type, element_ty: tl.dtype, shape: tl.tuple | list[int] | tuple[int, ...]) -> None:
+    if not isinstance(shape, _Shape):
+        sizes = tuple([size.value if isinstance(size, tl.constexpr) else size for size in shape])
+        if not sizes:
+            raise TypeError("0d block_type is forbidden")
+        shape = _shape(sizes)
+    self.element_ty = element_ty
+    self.shape = shape
+    self.numel = shape.numel
+    self.name = f"<{shape.text}, {element_ty.name}>"
+
+
+def _with_element(self: tl.block_type, element_ty: tl.dtype) -> tl.block_type:
+    types = self.shape.types
+    if element_ty.name not in types:
+        types[element_ty.name] = tl.block_type(element_ty, self.shape)
+    return types[element_ty.name]
+
+
+def _unwrap(value: object) -> object:
+    """Return what constants stand for, inside lists and tuples too."""
+    if isinstance(value, tl.constexpr):
+        return value.value
+    return _stock_unwrap(value) if isinstance(value, list | tuple | tl.tuple) else value
+
+
+_stock_unwrap = tl.core._unwrap_if_constexpr
+_NUMPY_TYPES = {
+    name: np.dtype(code)
+    for name, code in (
+        *(("int1", "?"), ("fp16", "f2"), ("fp32", "f4"), ("fp64", "f8"), ("bf16", "u2")),
+        *(("int8", "i1"), ("int16", "i2"), ("int32", "i4"), ("int64", "i8")),
+        *(("uint8", "u1"), ("uint16", "u2"), ("uint32", "u4"), ("uint64", "u8")),
+        *((name, "u1") for name in ("fp8e5", "fp8e5b16", "fp8e4nv", "fp8e4b8", "fp8e4b15")),
+    )
+}
+_POINTER = np.dtype(np.uint64)
+
+
+def numpy_type(kind: tl.dtype) -> np.dtype[np.generic]:
+    """Return the type of the numpy array that holds values of a Triton type; addresses are uint64."""
+    return _NUMPY_TYPES.get(kind.scalar.name, _POINTER)
+
+
+def install_types() -> None:
+    """Replace Triton's constructors and look-ups by the cheap ones."""
+    tl.tensor.__init__ = _initialise_tensor
+    tl.block_type.__init__ = _initialise_block
+    tl.block_type.with_element_ty = _with_element
+    # The interpreter's types stand for themselves.
+    for kind in (tl.dtype, tl.pointer_type, tl.block_type):
+        kind.to_ir = lambda self, _builder: self
+    tl.core._unwrap_if_constexpr = _unwrap
+    stock._get_np_dtype = numpy_type
+    stock.TensorHandle.__post_init__ = lambda _self: None

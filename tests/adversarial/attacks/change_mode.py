@@ -1,0 +1,12 @@
+"""Change the mode of a file of the user."""
+
+import os
+
+import world
+
+STOPPED_BY = "EPERM"
+HARMS_WHEN_UNCONFINED = True
+
+
+def attack():
+    return os.chmod(world.writable_directory + "/bashrc", 0o777)
