@@ -1,0 +1,1 @@
+"""What is known: one database is the run."""

@@ -1,0 +1,73 @@
+"""Reading what is known about one candidate, and one line a run's task."""
+
+from sqlalchemy import Connection, ScalarSelect, func, select
+
+from tilewright.archive.runs import TaskSummary
+from tilewright.archive.schema import BudgetRow, Build, Evaluation, Run, Step, Task
+from tilewright.archive.store_queries import Scope, best_row, budget, elite_rows, spent
+from tilewright.evaluator.recording import Recording
+from tilewright.evaluator.report import Report, Reward
+
+
+def find_report(connection: Connection, candidate_id: str) -> Report | None:
+    """Return the newest judgement of a candidate or of the one it repeats, or None if it was never judged."""
+    return connection.execute(
+        select(Evaluation.report).where(Evaluation.step_id == _newest_evaluation(candidate_id))
+    ).scalar_one_or_none()
+
+
+def find_reward(connection: Connection, candidate_id: str) -> Reward | None:
+    """Return what the newest judgement was worth, or None if there is none."""
+    return connection.execute(
+        select(Evaluation.reward).where(Evaluation.step_id == _newest_evaluation(candidate_id))
+    ).scalar_one_or_none()
+
+
+def find_recording(connection: Connection, candidate_id: str) -> Recording | None:
+    """Return the newest recording of a candidate or of the one it repeats, or None if it never came that far."""
+    judged = select(Step.candidate_id).where(Step.id.in_(_verdict_steps(candidate_id)))
+    return connection.execute(
+        select(Build.recording).where(Build.candidate_id.in_(judged)).order_by(Build.id.desc()).limit(1)
+    ).scalar_one_or_none()
+
+
+def _verdict_steps(candidate_id: str) -> ScalarSelect[int]:
+    """Return the steps whose verdicts hold for a candidate."""
+    return (
+        select(func.coalesce(Step.repeats_step_id, Step.id)).where(Step.candidate_id == candidate_id).scalar_subquery()
+    )
+
+
+def _newest_evaluation(candidate_id: str) -> ScalarSelect[int]:
+    return (
+        select(func.max(Evaluation.step_id))
+        .where(Evaluation.step_id.in_(_verdict_steps(candidate_id)))
+        .scalar_subquery()
+    )
+
+
+def summaries(connection: Connection) -> tuple[TaskSummary, ...]:
+    """Return one line for each task of each run, oldest run first."""
+    rows = connection.execute(
+        select(Run.id, Run.name, Run.status, BudgetRow.task_id, Task.title)
+        .join(BudgetRow, BudgetRow.run_id == Run.id)
+        .join(Task, Task.id == BudgetRow.task_id)
+        .order_by(Run.created, Run.name, BudgetRow.position)
+    ).all()
+    found = []
+    for row in rows:
+        scope = Scope(row.id, row.task_id)
+        cells = elite_rows(connection, scope)
+        found.append(
+            TaskSummary(
+                run=row.name,
+                status=row.status,
+                task_id=row.task_id,
+                title=row.title,
+                spent=spent(connection, scope),
+                budget=budget(connection, scope),
+                cells=len(cells),
+                best=best_row(cells),
+            )
+        )
+    return tuple(found)

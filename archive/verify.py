@@ -1,0 +1,144 @@
+"""Checks the archive's invariants, each by recomputing what is kept from what it was made of.
+
+I1 the map is the fold of its events; I2 events are numbered without gaps; I3 elites are right on every case;
+I4 numbers and cells follow from stored reports, rewards and recordings; I5 costs are the sums of their steps,
+and money stays under its cap; I6 every paid call belongs to a step; I7 a step is either open or ended by one
+event; I8 a binary has one verdict in a run's task; I9 blobs are what their names say; I10 the database is sound.
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, and_, case, func, or_, select, text
+
+from tilewright.archive.columns import unpack
+from tilewright.archive.descriptors import BINS, Bins
+from tilewright.archive.reader import ArchiveReader
+from tilewright.archive.records import StepState
+from tilewright.archive.schema import ArchiveEvent, Blob, BudgetRow, Build, Evaluation, LlmCall, Step
+from tilewright.archive.store_queries import Scope
+from tilewright.archive.verify_map import Violation, check_evaluations, check_events, check_map
+
+_BATCH = 200  # blobs decoded at a time: memory stays flat however large the archive
+_OPEN_STATES = tuple(state for state in StepState if not state.is_final)
+
+
+def verify(archive: ArchiveReader, bins: Bins = BINS) -> tuple[Violation, ...]:
+    """Return every violation of the invariants; none for a sound archive.
+
+    Args:
+        archive: What to check; nothing is changed.
+        bins: Rules that the map was made with.
+
+    Raises:
+        CorruptArchiveError: It is too damaged to be read.
+    """
+    with archive.reading() as connection:
+        return tuple(_violations(connection, bins))
+
+
+def _violations(connection: Connection, bins: Bins) -> Iterator[Violation]:
+    yield from _check_database(connection)
+    yield from _check_blobs(connection)
+    for row in connection.execute(select(BudgetRow).with_only_columns(BudgetRow.run_id, BudgetRow.task_id)).all():
+        scope = Scope(row.run_id, row.task_id)
+        yield from check_events(connection, scope)
+        yield from check_map(connection, scope)
+        yield from check_evaluations(connection, scope, bins)
+        yield from _check_costs(connection, scope)
+    yield from _check_calls(connection)
+    yield from _check_steps(connection)
+    yield from _check_binaries(connection)
+
+
+def _check_costs(connection: Connection, scope: Scope) -> Iterator[Violation]:
+    """I5: the budget's view against the steps, and money against its cap."""
+    is_duplicate = case((Step.state == StepState.DUPLICATE, 1), else_=0)
+    ended = connection.execute(
+        select(
+            func.count(), func.sum(is_duplicate), func.sum(Step.wall_s), func.sum(Step.judge_s), func.sum(Step.cost_usd)
+        ).where(Step.run_id == scope.run_id, Step.task_id == scope.task_id, Step.finished_seq.is_not(None))
+    ).one()
+    kept = connection.execute(
+        select(
+            BudgetRow.candidates, BudgetRow.duplicates, BudgetRow.wall_s, BudgetRow.judge_s, BudgetRow.cost_usd,
+            BudgetRow.cap_cost_usd,
+        ).where(BudgetRow.run_id == scope.run_id, BudgetRow.task_id == scope.task_id)
+    ).one()  # fmt: skip
+    count, duplicates, *sums = (value or 0 for value in ended)
+    expected = (count - duplicates, duplicates, *sums)
+    # Sums of floats depend on their order, so they may differ in the last bits.
+    if not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(expected, kept[:5], strict=True)):
+        yield Violation(invariant="I5", message=f"{scope}: steps cost {expected}, the budget says {tuple(kept[:5])}")
+    booked = func.coalesce(LlmCall.cost_usd, LlmCall.reserved_usd)
+    paid = connection.execute(
+        select(func.coalesce(func.sum(booked), 0.0))
+        .join(Step, Step.id == LlmCall.step_id)
+        .where(Step.run_id == scope.run_id, Step.task_id == scope.task_id)
+    ).scalar_one()
+    if kept.cap_cost_usd is not None and paid > kept.cap_cost_usd:
+        yield Violation(invariant="I5", message=f"{scope}: calls cost ${paid}, the cap is ${kept.cap_cost_usd}")
+
+
+def _check_calls(connection: Connection) -> Iterator[Violation]:
+    """I6: every paid call belongs to a step."""
+    orphans = select(LlmCall.id).outerjoin(Step, Step.id == LlmCall.step_id).where(Step.id.is_(None))
+    for call_id in connection.execute(orphans).scalars():
+        yield Violation(invariant="I6", message=f"call {call_id} belongs to no step")
+
+
+def _check_steps(connection: Connection) -> Iterator[Violation]:
+    """I7: a step is either open, without an event, or ended by the one event that it names."""
+    is_open = Step.state.in_(_OPEN_STATES)
+    ended_by = and_(ArchiveEvent.step_id == Step.id, ArchiveEvent.seq == Step.finished_seq)
+    wrong = or_(
+        and_(is_open, Step.finished_seq.is_not(None)),
+        and_(~is_open, ArchiveEvent.id.is_(None)),
+        and_(Step.state == StepState.PROPOSED, Step.candidate_id.is_(None)),
+    )
+    rows = connection.execute(
+        select(Step.run_id, Step.task_id, Step.number, Step.state).outerjoin(ArchiveEvent, ended_by).where(wrong)
+    )
+    for row in rows:
+        where = Scope(row.run_id, row.task_id)
+        yield Violation(invariant="I7", message=f"{where}: step {row.number} is {row.state} and its event disagrees")
+
+
+def _check_binaries(connection: Connection) -> Iterator[Violation]:
+    """I8: a binary has one verdict in a run's task."""
+    rows = connection.execute(
+        select(Evaluation.run_id, Evaluation.task_id, Build.binary_id)
+        .join(Build, Build.id == Evaluation.build_id)
+        .group_by(Evaluation.run_id, Evaluation.task_id, Build.binary_id)
+        .having(func.count() > 1)
+    )
+    for row in rows:
+        where = Scope(row.run_id, row.task_id)
+        yield Violation(invariant="I8", message=f"{where}: binary {row.binary_id[:16]} was judged more than once")
+
+
+def _check_blobs(connection: Connection) -> Iterator[Violation]:
+    """I9: every blob is what its name says."""
+    names = connection.execute(select(Blob.sha).order_by(Blob.sha)).scalars().all()
+    for start in range(0, len(names), _BATCH):
+        rows = connection.execute(select(Blob.sha, Blob.data).where(Blob.sha.in_(names[start : start + _BATCH])))
+        for row in rows:
+            try:
+                found = hashlib.sha256(unpack(row.data)).hexdigest()
+            except zlib.error:
+                found = "unreadable"
+            if found != row.sha:
+                yield Violation(invariant="I9", message=f"blob {row.sha[:16]} holds {found[:16]}")
+
+
+def _check_database(connection: Connection) -> Iterator[Violation]:
+    """I10: SQLite's own checks; a server checks its pages and keys as it goes."""
+    if connection.dialect.name != "sqlite":
+        return
+    for row in connection.execute(text("PRAGMA integrity_check")).all():
+        if row[0] != "ok":
+            yield Violation(invariant="I10", message=f"integrity: {row[0]}")
+    for row in connection.execute(text("PRAGMA foreign_key_check")).all():
+        yield Violation(invariant="I10", message=f"{row[0]} row {row[1]} refers to a missing {row[2]}")
