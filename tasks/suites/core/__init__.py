@@ -1,0 +1,1 @@
+"""Nine operators with the shapes of published benchmarks."""
