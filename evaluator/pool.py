@@ -1,9 +1,7 @@
 """Places where candidates are recorded and judged, behind one asynchronous interface."""
 
-import asyncio
 from typing import Protocol
 
-from tilewright.evaluator.judge import Judge
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
 from tilewright.sandbox.failure import Failure
@@ -21,56 +19,24 @@ class Pool(Protocol):
     @property
     def places(self) -> int:
         """How many calls make progress at once."""
+        ...
 
     async def environment(self) -> Environment:
         """Describe where candidates are judged."""
+        ...
 
     async def admit(self, task: KernelTask) -> Admission:
         """Tell whether the task can tell right from wrong."""
+        ...
 
     async def record(self, task: KernelTask, candidate: Candidate) -> Recording | Failure:
         """Check the source, record its launches and compile them."""
+        ...
 
     async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
         """Run the five stages and time or estimate the candidate."""
+        ...
 
     async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
         """Judge again with other secret cases."""
-
-
-class LocalPool:
-    """One place in this process; a thread keeps the event loop free."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self._lock = asyncio.Lock()
-
-    @property
-    def places(self) -> int:
-        """Always one: the judge's sandboxes serve one request at a time."""
-        return 1
-
-    async def environment(self) -> Environment:
-        """Describe where candidates are judged."""
-        async with self._lock:
-            return await asyncio.to_thread(self._judge.environment)
-
-    async def admit(self, task: KernelTask) -> Admission:
-        """Tell whether the task can tell right from wrong."""
-        async with self._lock:
-            return await asyncio.to_thread(self._judge.admit, task)
-
-    async def record(self, task: KernelTask, candidate: Candidate) -> Recording | Failure:
-        """Check the source, record its launches and compile them."""
-        async with self._lock:
-            return await asyncio.to_thread(self._judge.record, task, candidate)
-
-    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Run the five stages and estimate the candidate's time."""
-        async with self._lock:
-            return await asyncio.to_thread(self._judge.judge, task, candidate, recording)
-
-    async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Judge again with other secret cases."""
-        async with self._lock:
-            return await asyncio.to_thread(self._judge.confirm, task, candidate, recording)
+        ...

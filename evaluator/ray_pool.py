@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import RayError
 
 from tilewright.evaluator.cluster import ray_cluster
-from tilewright.evaluator.judge import Judge, JudgeSettings
+from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.pool import EvaluationLostError
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
@@ -33,6 +33,8 @@ class _Worker:
     """A judge behind byte strings, so that both sides decode strictly."""
 
     def __init__(self, settings: bytes) -> None:
+        from tilewright.evaluator.judge import Judge  # loads torch: in the worker only
+
         self._judge = Judge(msgspec.msgpack.decode(settings, type=JudgeSettings))
 
     def environment(self) -> bytes:

@@ -1,0 +1,1 @@
+"""Is it right, how fast, and what is that worth."""

@@ -1,0 +1,140 @@
+"""Estimated times from a recording: no clock is read, and the same recording gives the same estimate."""
+
+import math
+
+from tilewright.evaluator.aten_cost import EagerOp, operation_us
+from tilewright.evaluator.costmodel_terms import LaunchWork, launch_terms
+from tilewright.evaluator.floor import baselines, floor_us
+from tilewright.evaluator.hardware import Hardware
+from tilewright.evaluator.recording import CaseCount, Recording
+from tilewright.evaluator.report import CostTerm, TimeKind, TimeSpan, Timing
+from tilewright.evaluator.traffic import launch_traffic
+from tilewright.sandbox.plan import Aten, Launch, LaunchPlan, View, Views
+from tilewright.sandbox.protocol import LaunchCount
+from tilewright.sandbox.targets import Target
+from tilewright.tasks.spec import CaseRole, KernelTask
+
+# How far estimates lie from times measured on an H200, for kernels that the constants were fitted to.
+BAND = 0.25
+
+
+class CostModelError(ValueError):
+    """What is to be priced does not fit together: our fault, not the candidate's."""
+
+
+def estimate(
+    task: KernelTask,
+    recording: Recording,
+    counts: tuple[CaseCount, ...],
+    eager: tuple[tuple[EagerOp, ...], ...],
+    target: Target,
+    hardware: Hardware,
+) -> tuple[Timing, ...]:
+    """Return the estimated time of each bench case of a task, with every term.
+
+    Args:
+        task: The task.
+        recording: Plans and the compiler's facts, one plan a bench case.
+        counts: Counted work of each bench case.
+        eager: Operations that eager PyTorch runs, one row a bench case in the order of the task.
+        target: The part's limits.
+        hardware: The part's rates.
+
+    Raises:
+        CostModelError: A bench case has no plan, no count or no row of operations, or their launches differ.
+    """
+    cases = task.cases_of(CaseRole.BENCH)
+    if len(eager) != len(cases):
+        raise CostModelError(f"expected the operations of {len(cases)} bench cases, got {len(eager)}")
+    plans = {plan.case: plan for plan in recording.plans}
+    counted = {one.case: one.launches for one in counts}
+    timing: list[Timing] = []
+    for case, operations in zip(cases, eager, strict=True):
+        if case.name not in plans or case.name not in counted:
+            raise CostModelError(f"expected a plan and a count of {case.name}: record and count every bench case")
+        steps = step_terms(recording, plans[case.name], counted[case.name], target, hardware)
+        timing.append(
+            Timing(
+                case=case.name,
+                kind=TimeKind.ESTIMATED,
+                device=hardware.device,
+                candidate=_span(math.fsum(term.us for term in steps)),
+                baselines=baselines(case, operations, target, hardware),
+                floor_us=floor_us(case, operations, hardware),
+                terms=steps,
+            )
+        )
+    return tuple(timing)
+
+
+def _span(us: float) -> TimeSpan:
+    """Return an estimate with the model's band."""
+    return TimeSpan(median_us=us, low_us=us * (1 - BAND), high_us=us * (1 + BAND))
+
+
+def step_terms(
+    recording: Recording, plan: LaunchPlan, counts: tuple[LaunchCount, ...], target: Target, hardware: Hardware
+) -> tuple[CostTerm, ...]:
+    """Return the terms of every step of a plan, named `STEP:KERNEL TERM`; they add up to the estimate.
+
+    Raises:
+        CostModelError: The counted launches are not those of the plan.
+    """
+    if len(counts) != len(plan.launches):
+        raise CostModelError(f"expected counts of {len(plan.launches)} launches in {plan.case}, got {len(counts)}")
+    terms: list[CostTerm] = []
+    waiting = list(counts)
+    started = 0
+    for index, step in enumerate(plan.steps):
+        if isinstance(step, Launch):
+            own = _launch(recording, plan, index, waiting.pop(0), target, hardware)
+            start_us = hardware.gap_us if started else hardware.launch_us
+            own = (*own, CostTerm(name="launch", us=start_us, reason="start, ramp and drain of a kernel in a graph"))
+            name = step.kernel
+        elif isinstance(step, Aten):
+            own = (_aten(step, target, hardware),)
+            name = step.operation
+        else:
+            continue
+        terms += [CostTerm(name=f"{started}:{name} {one.name}", us=one.us, reason=one.reason) for one in own]
+        started += 1
+    return tuple(terms)
+
+
+def _launch(
+    recording: Recording,
+    plan: LaunchPlan,
+    index: int,
+    count: LaunchCount,
+    target: Target,
+    hardware: Hardware,
+) -> tuple[CostTerm, ...]:
+    """Return the terms of one launch."""
+    launch = plan.steps[index]
+    assert isinstance(launch, Launch)
+    if not launch.programs:
+        return ()
+    facts = recording.build_of(launch.ptx_sha).facts
+    traffic = launch_traffic(plan, index, count, facts, target)
+    return launch_terms(
+        LaunchWork(launch=launch, count=count, facts=facts, traffic=traffic, target=target, hardware=hardware)
+    )
+
+
+def _aten(step: Aten, target: Target, hardware: Hardware) -> CostTerm:
+    """Return the cost of an ATen step, as eager PyTorch would run it."""
+    views = _views(step)
+    distinct = {(view.buffer, view.tensor): view for view in views}
+    moved = sum(view.tensor.elements * view.tensor.dtype.bytes for view in distinct.values())
+    name = step.operation.split(".")[1] if "." in step.operation else step.operation
+    dtype = views[0].tensor.dtype.value if views else ""
+    operation = EagerOp(name=name.removesuffix("_"), bytes=moved, flops=0, dtype=dtype)
+    us = operation_us(operation, target, hardware)
+    return CostTerm(name="aten", us=us, reason=f"{moved / 1e6:.1f} MB as PyTorch runs it")
+
+
+def _views(step: Aten) -> tuple[View, ...]:
+    """Return the tensors that an ATen step reads and writes."""
+    values = (*step.arguments, *(one.value for one in step.keywords), *step.outputs)
+    single = tuple(one for one in values if isinstance(one, View))
+    return single + tuple(view for one in values if isinstance(one, Views) for view in one.views)

@@ -1,0 +1,19 @@
+"""What a judge needs to know; apart from the judge, so that a driver can say it without loading torch."""
+
+import msgspec
+
+from tilewright.sandbox.limits import Limits
+
+
+class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a judge needs to know.
+
+    Attributes:
+        target: Name of the GPU that kernels are for.
+        seed: Of the secret cases and all inputs.
+        limits: What a candidate's process may use.
+    """
+
+    target: str
+    seed: int = 0
+    limits: Limits = Limits()

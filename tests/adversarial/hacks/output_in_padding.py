@@ -1,0 +1,45 @@
+# hack: a view into a padded buffer
+# task: softmax
+# expect: OUTPUT_FORM record | OUTPUT_FORM smoke
+import torch
+import torch.nn as nn
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _softmax(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    cols = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * n + cols, mask=cols < n, other=-float("inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, 0))
+    tl.store(y_ptr + row * n + cols, e / tl.sum(e, 0), mask=cols < n)
+
+
+def honest(x):
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    _softmax[(x.shape[0],)](x, y, x.shape[1], BLOCK=triton.next_power_of_2(x.shape[1]), num_warps=8)
+    return y
+
+
+@triton.jit
+def _padded(x_ptr, y_ptr, n, stride, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    cols = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * n + cols, mask=cols < n, other=-float("inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, 0))
+    tl.store(y_ptr + row * stride + cols, e / tl.sum(e, 0))
+
+
+def custom_kernel(x):
+    x = x.contiguous()
+    block = triton.next_power_of_2(x.shape[1] + 1)
+    y = torch.empty((x.shape[0], block), device=x.device, dtype=x.dtype)
+    _padded[(x.shape[0],)](x, y, x.shape[1], block, BLOCK=block)
+    return y[:, : x.shape[1]]
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        return custom_kernel(x)

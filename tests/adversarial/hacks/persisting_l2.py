@@ -1,0 +1,42 @@
+# hack: 11 persisting-L2 carve-out
+# task: softmax
+# expect: FORBIDDEN static
+from torch.utils.cpp_extension import load_inline
+import torch
+import torch.nn as nn
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _softmax(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    cols = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * n + cols, mask=cols < n, other=-float("inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, 0))
+    tl.store(y_ptr + row * n + cols, e / tl.sum(e, 0), mask=cols < n)
+
+
+def honest(x):
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    _softmax[(x.shape[0],)](x, y, x.shape[1], BLOCK=triton.next_power_of_2(x.shape[1]), num_warps=8)
+    return y
+
+
+src = r'''#include <cuda_runtime.h>
+void pin(void* p, size_t n) { cudaDeviceSetLimit(cudaLimitPersistingL2CacheSize, n);
+  cudaStreamAttrValue w{}; w.accessPolicyWindow.base_ptr=p; w.accessPolicyWindow.num_bytes=n;
+  w.accessPolicyWindow.hitRatio=1.f; w.accessPolicyWindow.hitProp=cudaAccessPropertyPersisting;
+  cudaStreamSetAttribute(0, cudaStreamAttributeAccessPolicyWindow, &w); }'''
+mod = load_inline("pin", cpp_sources=src, functions=["pin"])
+
+
+def custom_kernel(x):
+    mod.pin(x.data_ptr(), x.nbytes)
+    return honest(x)
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        return custom_kernel(x)
