@@ -7,14 +7,17 @@ Exit codes: 0 done (for `eval`: right), 1 not right or nothing found, 2 the user
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from tilewright.archive.commands import archive_app
-from tilewright.tasks.commands import task_app
+from tilewright.agent.archive_commands import archive_app
+from tilewright.agent.task_commands import task_app
 from tilewright.tasks.errors import UserError
+
+if TYPE_CHECKING:
+    from tilewright.agent.api import RunOutcome
 
 OK, NOTHING_FOUND, USER_MISTAKE, OUR_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -167,7 +170,7 @@ def _stderr() -> Console:
     return Console(stderr=True)
 
 
-def _code(outcome: "api.RunOutcome") -> int:
+def _code(outcome: "RunOutcome") -> int:
     if outcome.was_interrupted:
         return INTERRUPTED
     return OK if outcome.found_any else NOTHING_FOUND

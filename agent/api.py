@@ -1,6 +1,7 @@
 """Tilewright from Python: the same verbs as the command line, which is their thin caller."""
 
 import asyncio
+import itertools
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from tilewright.agent.budget import parse_budget
-from tilewright.agent.campaign import Campaign, conduct
-from tilewright.agent.config import RunConfig, make_config
+from tilewright.agent.campaign import Campaign, begin, conduct
+from tilewright.agent.config import DEFAULT_TARGET, RunConfig, local_target_name, make_config
 from tilewright.agent.progress import Observer, Silence
 from tilewright.agent.results import Finding, ResultRow, Totals, result_rows, totals
 from tilewright.archive.runs import RunRecord, RunStatus
@@ -23,8 +24,6 @@ from tilewright.tasks.spec import KernelTask
 from tilewright.tasks.suite import find_task_files
 
 __all__ = ["RunOutcome", "RunRequest", "evaluate", "open_archive", "optimize", "resume", "run"]
-
-DEFAULT_TARGET = "cuda:90"
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,7 +115,7 @@ def run(
     """
     observer = observer or Silence()
     config = make_config(
-        target=request.target or DEFAULT_TARGET,
+        target=request.target or local_target_name() or DEFAULT_TARGET,
         budget=parse_budget(request.budget),
         seed=request.seed,
         is_deterministic=request.is_deterministic,
@@ -124,12 +123,12 @@ def run(
     )
     files = [file for one in names for file in find_task_files(one)]
     with open_archive(request.archive, writable=True) as archive:
-        if name is not None and archive.has_run(name):
-            return _continue(archive, request.archive, archive.run(name), observer)
+        if name is not None and name in {one.name for one in archive.runs()}:
+            return _continue(archive, archive.run(name), observer)
         observer.preparing(f"loading {len(files)} task{'s' if len(files) != 1 else ''}")
         tasks = tuple(load_task(file) for file in files)
-        record = archive.begin_run(name=name, seed=config.seed, config=msgspec.json.encode(config), tasks=tasks)
-        return _conduct(archive, request.archive, record, tasks, observer)
+        record = begin(archive, name or _name(names, archive), config, tasks)
+        return _conduct(archive, record, tasks, observer)
 
 
 def resume(name: str | None, *, archive: str, observer: Observer | None = None) -> RunOutcome:
@@ -140,11 +139,11 @@ def resume(name: str | None, *, archive: str, observer: Observer | None = None) 
     """
     with open_archive(archive, writable=True) as opened:
         if name is not None:
-            return _continue(opened, archive, opened.run(name), observer or Silence())
+            return _continue(opened, opened.run(name), observer or Silence())
         unfinished = [one for one in opened.runs() if one.status is not RunStatus.DONE]
         if not unfinished:
             raise UserError(f"expected an unfinished run in {archive}; got none: start one with `tilewright run`")
-        return _continue(opened, archive, unfinished[-1], observer or Silence())
+        return _continue(opened, unfinished[-1], observer or Silence())
 
 
 def evaluate(
@@ -177,17 +176,16 @@ def evaluate(
     candidate = Candidate(
         task_id=known.id, source=_read(kernel), knobs=_parse_knobs(knobs), origin=Origin(operator="user")
     )
-    return judge_once(known, candidate, target=target or DEFAULT_TARGET, seed=seed)
+    return judge_once(known, candidate, target=target or local_target_name() or DEFAULT_TARGET, seed=seed)
 
 
-def _continue(archive: Archive, location: str, record: RunRecord, observer: Observer) -> RunOutcome:
-    return _conduct(archive, location, record, archive.run_tasks(record.id), observer)
+def _continue(archive: Archive, record: RunRecord, observer: Observer) -> RunOutcome:
+    config = msgspec.json.decode(record.config_json, type=RunConfig)
+    return _conduct(archive, record, tuple(archive.task(one) for one in config.task_ids), observer)
 
 
-def _conduct(
-    archive: Archive, location: str, record: RunRecord, tasks: tuple[KernelTask, ...], observer: Observer
-) -> RunOutcome:
-    from tilewright.evaluator.judge import JudgeSettings
+def _conduct(archive: Archive, record: RunRecord, tasks: tuple[KernelTask, ...], observer: Observer) -> RunOutcome:
+    from tilewright.evaluator.judge_settings import JudgeSettings
     from tilewright.evaluator.ray_pool import open_ray_pool
 
     config = msgspec.json.decode(record.config_json, type=RunConfig)
@@ -199,12 +197,19 @@ def _conduct(
     rows = tuple(row for finding in findings for row in result_rows(finding))
     return RunOutcome(
         run=record.name,
-        archive=location,
+        archive=str(archive.location),
         findings=findings,
         rows=rows,
         totals=totals(rows),
         was_interrupted=was_interrupted,
     )
+
+
+def _name(names: tuple[str, ...], archive: Archive) -> str:
+    """Return a free name made of what is searched, such as `softmax-3`."""
+    stem = "-".join(Path(name).stem for name in names)[:40]
+    taken = {run.name for run in archive.runs()}
+    return next(name for number in itertools.count(1) if (name := f"{stem}-{number}") not in taken)
 
 
 async def _until_signal(campaign: Campaign) -> tuple[tuple[Finding, ...], bool]:

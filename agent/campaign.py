@@ -1,6 +1,7 @@
 """A run over one or many tasks: admit, search, confirm; stoppable and resumable at any point."""
 
 import asyncio
+from importlib.metadata import version
 
 import msgspec
 
@@ -11,7 +12,8 @@ from tilewright.agent.operators.tune import TuneOperator
 from tilewright.agent.progress import Observer, TaskOutset
 from tilewright.agent.results import Finding, confirm_best, summary_line
 from tilewright.agent.search import Search, SearchPlan
-from tilewright.archive.runs import RunStatus, Spent
+from tilewright.archive.runs import Budget as Caps
+from tilewright.archive.runs import RunRecord, RunSpec, RunStatus, Spent
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
 from tilewright.tasks.spec import KernelTask
@@ -37,6 +39,24 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     observer: Observer
 
 
+def begin(archive: Archive, name: str, config: RunConfig, tasks: tuple[KernelTask, ...]) -> RunRecord:
+    """Store a run and its tasks.
+
+    Raises:
+        ArchiveError: The name is taken, or the archive cannot be written.
+    """
+    for task in tasks:
+        archive.add_task(task)
+    whole = msgspec.structs.replace(config, task_ids=tuple(task.id for task in tasks))
+    spec = RunSpec(
+        name=name,
+        seed=config.seed,
+        config_json=msgspec.json.encode(whole).decode(),
+        code_version=version("tilewright"),
+    )
+    return archive.begin_run(spec)
+
+
 async def conduct(campaign: Campaign, stop: asyncio.Event) -> tuple[Finding, ...]:
     """Search every task in turn and return what was found, one finding a task that was reached.
 
@@ -46,6 +66,7 @@ async def conduct(campaign: Campaign, stop: asyncio.Event) -> tuple[Finding, ...
     environment = await campaign.pool.environment()
     campaign.archive.add_environment(environment)
     campaign.observer.environment(environment)
+    campaign.archive.set_run_status(campaign.run_id, RunStatus.RUNNING)
     findings = []
     for position, task in enumerate(campaign.tasks):
         if stop.is_set():
@@ -76,15 +97,19 @@ def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:
     others = [campaign.archive.spent(campaign.run_id, other.id) for other in campaign.tasks[:position]]
     spent = Spent(
         candidates=sum(one.candidates for one in others),
+        duplicates=sum(one.duplicates for one in others),
         wall_s=sum(one.wall_s for one in others),
         judge_s=sum(one.judge_s for one in others),
         cost_usd=sum(one.cost_usd for one in others),
     )
+    budget = campaign.config.budget.share_for(spent, len(campaign.tasks) - position)
+    caps = Caps(candidates=budget.task_candidates, wall_s=budget.task_wall_s)
+    campaign.archive.add_budget(campaign.run_id, task.id, caps)
     plan = SearchPlan(
         run_id=campaign.run_id,
         task=task,
         config=campaign.config,
-        budget=campaign.config.budget.share_for(spent, len(campaign.tasks) - position),
+        budget=budget,
         operators=(SketchOperator(), TuneOperator()),
     )
     return Search(plan, campaign.archive, campaign.pool, campaign.observer)

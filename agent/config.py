@@ -1,12 +1,15 @@
 """What a run was asked to do, as one frozen value that is stored with it."""
 
 import os
+import shutil
+import subprocess
 
 import msgspec
 
 from tilewright.agent.budget import Budget
-from tilewright.sandbox.targets import find_target
+from tilewright.sandbox.targets import find_target, target_names
 
+DEFAULT_TARGET = "cuda:90"
 EXTRA_IN_FLIGHT = 2  # steps beyond the places, so that no place waits for the driver
 
 
@@ -20,6 +23,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         places: Candidates that are worked on at once.
         is_deterministic: Whether steps see and write the archive in a fixed order.
         ray_address: Cluster to join, or None to start one for the run.
+        task_ids: The run's tasks, in order.
     """
 
     target: str
@@ -28,11 +32,27 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     places: int
     is_deterministic: bool = False
     ray_address: str | None = None
+    task_ids: tuple[str, ...] = ()
 
     @property
     def window(self) -> int:
         """Steps in flight at once."""
         return self.places + EXTRA_IN_FLIGHT
+
+
+def local_target_name() -> str | None:
+    """Return the target of this machine's first GPU, or None if it has none that is known.
+
+    Asks the driver's own tool, so that no CUDA context is made here.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    query = [tool, "--query-gpu=compute_cap", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
+    lines = done.stdout.split()
+    name = f"cuda:{lines[0].replace('.', '')}" if done.returncode == 0 and lines else ""
+    return name if name in target_names() else None
 
 
 def default_places() -> int:

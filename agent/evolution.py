@@ -3,10 +3,11 @@
 from tilewright.agent.choice import plan, propose
 from tilewright.agent.outcome import duplicate, idle, judged, lost, refused
 from tilewright.agent.search import Search
-from tilewright.archive.records import Insertion
+from tilewright.archive.records import FinishedStep, Insertion, PlannedStep
 from tilewright.evaluator.pool import EvaluationLostError
 from tilewright.evaluator.reward import score
 from tilewright.sandbox.failure import Failure
+from tilewright.tasks.candidate import Candidate
 
 
 async def step(search: Search, number: int) -> Insertion:
@@ -23,19 +24,22 @@ async def step(search: Search, number: int) -> Insertion:
         ArchiveError: The archive cannot be written.
     """
     async with search.turns.choosing(number):
-        planned = plan(search, number)  # archive/selection.py chooses parents, agent/bandit.py the operator
-        candidate = await propose(search, planned)  # agent/operators/
-    try:
-        if candidate is None:
-            finished = idle(planned)
-        elif isinstance(recording := await search.pool.record(search.task, candidate), Failure):  # sandbox/recorder.py
-            finished = refused(planned, candidate, recording)
-        elif earlier := search.earlier_twin(recording):  # archive/store.py: the same machine code
-            finished = duplicate(planned, candidate, recording, earlier)
-        else:
-            report = await search.pool.judge(search.task, candidate, recording)  # evaluator/judge.py
-            finished = judged(planned, candidate, recording, report, score(report))  # evaluator/reward.py
-    except EvaluationLostError:
-        finished = lost(planned, candidate)
+        choice = plan(search, number)  # archive/selection.py chooses parents, agent/bandit.py the operator
+        candidate = await propose(search, choice)  # agent/operators/
+    finished = await examine(search, choice.planned, candidate) if candidate else idle(choice.planned)
     async with search.turns.committing(number):
         return search.commit(finished)  # archive/store.py: one transaction
+
+
+async def examine(search: Search, planned: PlannedStep, candidate: Candidate) -> FinishedStep:
+    """Find out everything about a candidate, as cheaply as it allows."""
+    try:
+        recording = await search.pool.record(search.task, candidate)  # evaluator/static.py, sandbox/recorder.py
+        if isinstance(recording, Failure):
+            return refused(planned, candidate, recording)
+        if earlier := search.earlier_twin(recording):  # the same machine code: nothing new to judge
+            return duplicate(planned, candidate, recording, earlier)
+        report = await search.pool.judge(search.task, candidate, recording)  # evaluator/judge.py, evaluator/stages.py
+    except EvaluationLostError:
+        return lost(planned, candidate)
+    return judged(planned, candidate, recording, report, score(report))  # evaluator/reward.py

@@ -38,9 +38,10 @@ async def drive(search: Search, stop: asyncio.Event) -> Ending:
                 await search.turns.end_at(search.numbered)
             if not running:
                 return Ending.EXHAUSTED if search.is_exhausted else Ending.BUDGET
-            done, _ = await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done & running:
-                running.remove(task)
+            await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done = {task for task in running if task.done()}
+            running -= done
+            for task in done:
                 task.result()
         return Ending.INTERRUPTED
     finally:

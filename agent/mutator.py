@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 import numpy
 
-from tilewright.archive.records import Attempt, Selection
+from tilewright.archive.records import Attempt, ProgramSummary, Selection
 from tilewright.tasks.candidate import Candidate, Knob, KnobRange, Origin
 from tilewright.tasks.spec import KernelTask
 
@@ -13,14 +13,25 @@ from tilewright.tasks.spec import KernelTask
 class History(Protocol):
     """What an operator may ask the archive about the task at hand."""
 
-    def attempts(self, source_sha: str | None = None) -> tuple[Attempt, ...]:
-        """Return every attempt, oldest first, those in flight included; of one source if named."""
+    def has_tried(self, source_sha: str) -> bool:
+        """Tell whether a program was ever proposed."""
+        ...
 
-    def source(self, source_sha: str) -> str:
-        """Return a program's text."""
+    def programs(self) -> tuple[ProgramSummary, ...]:
+        """Return the programs with a right candidate, the fastest first."""
+        ...
+
+    def trials(self, source_sha: str) -> tuple[Attempt, ...]:
+        """Return the settings of one program that were tried, newest first, those in flight included."""
+        ...
 
     def knob_table(self, source_sha: str) -> tuple[KnobRange, ...]:
-        """Return the knobs that recording found in a program; empty if it was never recorded."""
+        """Return the knobs that recording found in a program."""
+        ...
+
+    def source(self, candidate_id: str) -> str:
+        """Return a candidate's text."""
+        ...
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +69,8 @@ class Mutator(Protocol):
     @property
     def name(self) -> str:
         """The operator's name in the archive and in the bandit."""
+        ...
 
     async def propose(self, situation: Situation) -> Proposal | None:
         """Return a new candidate's content, or None if there is nothing left that it could try."""
+        ...

@@ -45,18 +45,23 @@ class Observer(Protocol):
 
     def preparing(self, what: str) -> None:
         """Something that takes seconds begins, such as starting workers."""
+        ...
 
     def environment(self, environment: Environment) -> None:
         """Candidates will be judged here."""
+        ...
 
     def task_begins(self, outset: TaskOutset) -> None:
         """A task's search begins."""
+        ...
 
     def step_ends(self, finished: FinishedStep, insertion: Insertion) -> None:
         """A candidate is in the archive."""
+        ...
 
     def task_ends(self, summary: str) -> None:
         """A task's search is over."""
+        ...
 
 
 class Silence:

@@ -5,10 +5,12 @@ import math
 import msgspec
 
 from tilewright.agent.loop import Ending
-from tilewright.archive.records import Attempt, Elite, StepKey
+from tilewright.agent.sketches.catalogue import sketches_for
+from tilewright.archive.records import Elite, StepKey
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
 from tilewright.evaluator.report import Report, TimeKind, Timing
+from tilewright.tasks.candidate import source_sha
 from tilewright.tasks.spec import CaseRole, KernelTask
 
 MOST_CONFIRMED = 3  # elites that are judged again before a task is left without a winner
@@ -65,7 +67,7 @@ async def confirm_best(archive: Archive, pool: Pool, key: StepKey, task: KernelT
     """Judge the fastest elites again on other secret cases, until one is right again."""
     rows = sorted(archive.elites(key.run_id, key.task_id), key=lambda row: -row.fitness)[:MOST_CONFIRMED]
     count = archive.spent(key.run_id, key.task_id).candidates
-    start = _start(archive, archive.attempts(key.run_id, key.task_id))
+    start = _start(archive, key, task)
     for row in rows:
         elite = archive.elite(key.run_id, key.task_id, row.cell)
         recording = archive.recording(elite.candidate.id)
@@ -155,9 +157,10 @@ def totals(rows: tuple[ResultRow, ...]) -> Totals:
     return Totals(cases=len(rows), passed=sum(row.correct for row in rows), geomean_speedup=mean, fast_p=shares)
 
 
-def _start(archive: Archive, attempts: tuple[Attempt, ...]) -> Report | None:
-    """Return the report of the first sketch that was right: the plain starting kernel."""
-    for attempt in attempts:
-        if attempt.operator == "sketch" and attempt.time_us is not None:
-            return archive.report(attempt.candidate_id)
+def _start(archive: Archive, key: StepKey, task: KernelTask) -> Report | None:
+    """Return the report of the plain starting kernel, if it was tried and is right."""
+    for sketch in sketches_for(task.family):
+        if sketch.is_plain:
+            first = [one for one in archive.trials(key.run_id, key.task_id, source_sha(sketch.source)) if not one.knobs]
+            return archive.report(first[0].candidate_id) if first else None
     return None

@@ -11,7 +11,7 @@ from tilewright.agent.config import RunConfig
 from tilewright.agent.mutator import Mutator
 from tilewright.agent.progress import Observer
 from tilewright.agent.turns import Turns, make_turns
-from tilewright.archive.records import FinishedStep, Insertion, OpenStep, StepKey, StepState
+from tilewright.archive.records import FinishedStep, Insertion, OpenStep, StepKey
 from tilewright.archive.runs import Spent
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
@@ -96,16 +96,7 @@ class Search:
         return self.archive.find_duplicate(self.plan.run_id, self._task_id, binary_id=recording.binary_id)
 
     def commit(self, finished: FinishedStep) -> Insertion:
-        """Store a finished step in one transaction and tell the observer.
-
-        A step whose twin was committed while it was judged becomes a duplicate, so that what is stored does
-        not depend on which of the two was faster.
-        """
-        recording = finished.recording
-        if finished.state is not StepState.DUPLICATE and recording and (earlier := self.earlier_twin(recording)):
-            finished = msgspec.structs.replace(
-                finished, state=StepState.DUPLICATE, duplicate_of=earlier, report=None, reward=None, failure=None
-            )
+        """Store a finished step in one transaction and tell the observer."""
         now_s = time.monotonic()
         finished = msgspec.structs.replace(finished, wall_s=now_s - self._last_commit_s)
         insertion = self.archive.finish_step(finished)

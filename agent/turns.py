@@ -18,15 +18,19 @@ class Turns(Protocol):
 
     def choosing(self, number: int) -> AbstractAsyncContextManager[None]:
         """Wait for the step's turn to look at the archive."""
+        ...
 
     def committing(self, number: int) -> AbstractAsyncContextManager[None]:
         """Wait for the step's turn to write to it."""
+        ...
 
     def most_in_flight(self, idle_in_a_row: int) -> int:
         """Return how many steps may be in flight after so many that found nothing to try."""
+        ...
 
     async def end_at(self, number: int) -> None:
         """Say that no step of this number or above will be started."""
+        ...
 
 
 class FreeTurns:

@@ -15,9 +15,8 @@ class SketchOperator:
 
     async def propose(self, situation: Situation) -> Proposal | None:
         """Return the first sketch that the task has not seen, or None if there is none left."""
-        seen = {attempt.source_sha for attempt in situation.history.attempts()}
         for sketch in sketches_for(situation.task.family):
             source = sketch.source
-            if source_sha(source) not in seen:
+            if not situation.history.has_tried(source_sha(source)):
                 return Proposal(source=source, knobs=(), origin=Origin(operator=self.name))
         return None

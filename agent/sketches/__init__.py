@@ -1,0 +1,1 @@
+"""Parametrised Triton kernels for the families of the core suite."""
