@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from tilewright.sandbox.aten_whitelist import OperationKind, classify, initialises, name_of
 from tilewright.sandbox.failure import FailureKind
 from tilewright.sandbox.fake_device import OfflineMode, offline_device
-from tilewright.sandbox.fault import CandidateFault, fault, fault_of
+from tilewright.sandbox.fault import CandidateFault, blaming, fault
 from tilewright.sandbox.launches import Kernel, LaunchHandler, find_autotuner, intercepted_launches, knob_of
 from tilewright.sandbox.offline_driver import offline_driver
 from tilewright.sandbox.targets import Target
@@ -73,14 +73,12 @@ def build_model(module: CandidateModule, case: Case) -> torch.nn.Module:
     Raises:
         CandidateFault: LAUNCHER_ERROR, WORK_OUTSIDE_FORWARD, HOST_READ or PARAMETERS.
     """
-    try:
-        arguments = ast.literal_eval(case.init_args)
+    arguments = ast.literal_eval(case.init_args)
+    with blaming(FailureKind.LAUNCHER_ERROR, case=case.name):
         with _constructing(module), torch.device("cuda"):
             model = module.model_class(*arguments)
         _load_parameters(model, case)
         return model.eval()
-    except (Exception, SystemExit, CandidateFault) as error:
-        raise fault_of(error, FailureKind.LAUNCHER_ERROR, case=case.name) from None
 
 
 def _execute(source: str) -> ModuleType:
@@ -88,12 +86,10 @@ def _execute(source: str) -> ModuleType:
     module.__file__ = _FILE
     sys.modules[_MODULE] = module
     linecache.cache[_FILE] = (len(source), None, source.splitlines(keepends=True), _FILE)
-    try:
-        exec(compile(source, _FILE, "exec"), vars(module))
-    except SyntaxError as error:
-        raise fault_of(error, FailureKind.SYNTAX) from None
-    except (Exception, SystemExit) as error:
-        raise fault_of(error, FailureKind.IMPORT_ERROR) from None
+    with blaming(FailureKind.SYNTAX):
+        code = compile(source, _FILE, "exec")
+    with blaming(FailureKind.IMPORT_ERROR):
+        exec(code, vars(module))
     return module
 
 

@@ -64,6 +64,8 @@ class TextCompiler:
         try:
             with _without_line_numbers():
                 return self._compile(kernel, arguments, options)
+        except MemoryError:
+            raise
         except Exception as error:
             raise _compile_fault(error, str(kernel.fn.__name__)) from None
 
@@ -114,6 +116,12 @@ class TextCompiler:
             if name == self._last_stage:
                 break
         return _normalise(str(module)), metadata
+
+
+def assembler_versions() -> tuple[str, ...]:
+    """Return the versions of Triton's assemblers, on which the PTX depends; the first call runs each of them."""
+    tools = triton.knobs.nvidia
+    return tools.ptxas.version, tools.ptxas_blackwell.version
 
 
 def _to_kernel(key: str, text: str, metadata: dict[str, object]) -> CompiledKernel:

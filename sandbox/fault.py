@@ -1,7 +1,10 @@
 """How a candidate's fault leaves foreign code: an exception that `except Exception` does not catch."""
 
+import contextlib
 import traceback
+from collections.abc import Iterator
 
+from tilewright.sandbox.errors import SandboxError
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 
 _DETAIL_CHARACTERS = 4000
@@ -24,16 +27,26 @@ def fault(kind: FailureKind, message: str, *, case: str | None = None, hint: str
     return CandidateFault(failure)
 
 
-def fault_of(error: BaseException, kind: FailureKind, *, case: str | None = None) -> CandidateFault:
-    """Return the fault that an exception out of candidate code stands for.
+@contextlib.contextmanager
+def blaming(kind: FailureKind, *, case: str | None = None) -> Iterator[None]:
+    """Turn whatever a candidate's code raises inside a `with` block into a fault; put nothing else in the block.
 
     Args:
-        error: What the candidate's code raised; a fault is returned as it is.
-        kind: What to call any other exception.
+        kind: What to call an exception that is no fault already.
         case: Name of the case, or None if it does not depend on one.
     """
-    if isinstance(error, CandidateFault):
-        return error
+    try:
+        yield
+    except (CandidateFault, SandboxError):
+        raise
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: the candidate may raise what it likes
+        raise fault_of(error, kind, case=case) from None
+
+
+def fault_of(error: BaseException, kind: FailureKind, *, case: str | None = None) -> CandidateFault:
+    """Return the fault that an exception out of candidate code stands for."""
+    if isinstance(error, MemoryError):
+        kind = FailureKind.MEMORY_LIMIT
     message = one_line(f"{type(error).__name__}: {error}")
     detail = "".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:]
     return CandidateFault(Failure(kind=kind, stage=Stage.RECORD, case=case, message=message, detail=detail))

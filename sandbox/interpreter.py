@@ -2,12 +2,13 @@
 
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 from tilewright.sandbox import shims
 from tilewright.sandbox.bounds import CheckedMemory, OutOfBoundsError
-from tilewright.sandbox.candidate_module import CandidateModule, load_candidate
+from tilewright.sandbox.candidate_module import load_candidate
 from tilewright.sandbox.errors import SandboxError
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.fault import CandidateFault, one_line
@@ -17,9 +18,9 @@ from tilewright.sandbox.protocol import Answer, CaseData, Entered, Interpret, In
 from tilewright.sandbox.replay_aten import is_written, replay_aten, tensor_at
 from tilewright.sandbox.shims_launch import pointed_to, programs_of, run_programs
 from tilewright.sandbox.shims_numeric import UnsupportedError
-from tilewright.sandbox.targets import Target, find_target
+from tilewright.sandbox.targets import find_target
 from tilewright.sandbox.trace import PlainSink, TracedCase, trace_case
-from tilewright.tasks.spec import CaseRole
+from tilewright.tasks.spec import Case, CaseRole
 
 _STAGES = {
     CaseRole.SMOKE: Stage.SMOKE,
@@ -44,50 +45,64 @@ def interpret(request: Interpret, emit: Callable[[Answer], None]) -> None:
     module = load_candidate(request.source, request.knobs, target)
     for data in request.cases:
         emit(Entered(stage=_STAGES[data.case.role], case=data.case.name))
-        emit(_interpret_case(module, data, target, request.poison))
+        traced = trace_case(module, data.case, target, PlainSink())
+        memory = CheckedMemory(traced.plan.buffers, _contents(traced.plan, data), request.poison)
+        emit(_Replay(traced, memory, data.case, emit).run())
 
 
-def _interpret_case(module: CandidateModule, data: CaseData, target: Target, poison: int) -> Interpreted:
-    traced = trace_case(module, data.case, target, PlainSink())
-    memory = CheckedMemory(traced.plan.buffers, _contents(traced.plan, data), poison)
-    try:
-        _replay(traced, memory, data)
-    except UnsupportedError as error:
-        return Interpreted(plan=traced.plan, outputs=(), written=(), changed=(), not_covered=(one_line(str(error)),))
-    outputs = traced.plan.outputs
-    return Interpreted(
-        plan=traced.plan,
-        outputs=tuple(_row_major(tensor_at(view, memory)) for view in outputs),
-        written=tuple(is_written(view, memory) for view in outputs),
-        changed=memory.changed(),
-        notes=tuple(memory.notes),
-    )
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """A recorded case that is about to run on filled memory."""
 
+    traced: TracedCase
+    memory: CheckedMemory
+    case: Case
+    emit: Callable[[Answer], None]
 
-def _replay(traced: TracedCase, memory: CheckedMemory, data: CaseData) -> None:
-    """Run all steps of a plan in order."""
-    calls = iter(traced.calls)
-    for step in traced.plan.steps:
-        if isinstance(step, Launch):
-            _launch(next(calls), memory, data)
-        elif isinstance(step, Aten):
-            replay_aten(step, memory)
+    def run(self) -> Interpreted:
+        """Run all steps and return what came out."""
+        plan, memory = self.traced.plan, self.memory
+        try:
+            self._run_steps()
+        except UnsupportedError as error:
+            return Interpreted(plan=plan, outputs=(), written=(), changed=(), not_covered=(one_line(str(error)),))
+        return Interpreted(
+            plan=plan,
+            outputs=tuple(_row_major(tensor_at(view, memory)) for view in plan.outputs),
+            written=tuple(is_written(view, memory) for view in plan.outputs),
+            changed=memory.changed(),
+            notes=tuple(memory.notes),
+        )
 
+    def _run_steps(self) -> None:
+        calls = iter(self.traced.calls)
+        for step in self.traced.plan.steps:
+            if isinstance(step, Launch):
+                self._launch(next(calls))
+            elif isinstance(step, Aten):
+                replay_aten(step, self.memory)
 
-def _launch(call: Call, memory: CheckedMemory, data: CaseData) -> None:
-    memory.enter(call.name, pointed_to(call))
-    semantic = shims.interpreting_semantic()
-    semantic.builder.memory = memory
-    try:
-        run_programs(call, programs_of(call.grid), semantic)
-    except (CandidateFault, UnsupportedError):
-        raise
-    except OutOfBoundsError as error:
-        where = f"kernel `{call.name}`, program {semantic.builder.grid_idx}"
-        hint = "Mask the lanes beyond the end and check the strides of the arguments."
-        raise _fault(FailureKind.OUT_OF_BOUNDS, f"{where}: {error}", data, hint) from None
-    except Exception as error:
-        raise kernel_fault(call, error, data.case.name, _STAGES[data.case.role]) from None
+    def _launch(self, call: Call) -> None:
+        stage = _STAGES[self.case.role]
+        self.emit(Entered(stage=stage, case=self.case.name, kernel=call.name))
+        self.memory.enter(call.name, pointed_to(call))
+        semantic = shims.interpreting_semantic()
+        semantic.builder.memory = self.memory
+        try:
+            run_programs(call, programs_of(call.grid), semantic)
+        except UnsupportedError:
+            raise
+        except OutOfBoundsError as error:
+            failure = Failure(
+                kind=FailureKind.OUT_OF_BOUNDS,
+                stage=stage,
+                case=self.case.name,
+                message=one_line(f"kernel `{call.name}`, program {semantic.builder.grid_idx}: {error}"),
+                hint="Mask the lanes beyond the end and check the strides of the arguments.",
+            )
+            raise CandidateFault(failure) from None
+        except Exception as error:
+            raise kernel_fault(call, error, self.case.name, stage) from None
 
 
 def kernel_fault(call: Call, error: Exception, case: str, stage: Stage) -> CandidateFault:
@@ -102,11 +117,6 @@ def kernel_fault(call: Call, error: Exception, case: str, stage: Stage) -> Candi
         detail="".join(traceback.format_exception(error))[-_DETAIL_CHARACTERS:],
     )
     return CandidateFault(failure)
-
-
-def _fault(kind: FailureKind, message: str, data: CaseData, hint: str) -> CandidateFault:
-    stage = _STAGES[data.case.role]
-    return CandidateFault(Failure(kind=kind, stage=stage, case=data.case.name, message=one_line(message), hint=hint))
 
 
 def _contents(plan: LaunchPlan, data: CaseData) -> dict[int, bytes]:

@@ -25,9 +25,13 @@ class Builder(Arithmetic):
 
     Attributes:
         memory: What loads, stores and atomics act on.
+        grid_dim: Programs of the launch along x, y and z.
+        grid_idx: The program that runs now.
     """
 
     memory: Memory
+    grid_dim: tuple[int, int, int]
+    grid_idx: tuple[int, int, int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +40,7 @@ class Builder(Arithmetic):
             sanitize_overflow=False,
             allowed_dot_input_precisions=("tf32", "tf32x3", "ieee", "bf16x3", "bf16x6"),
         )
-        self.grid_idx = (0, 0, 0)
+        self.grid_dim, self.grid_idx = (1, 1, 1), (0, 0, 0)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith(("create_", "new_block")):

@@ -33,9 +33,9 @@ def run_programs(call: Call, programs: Iterable[Program], semantic: QuickSemanti
     builder: Builder = semantic.builder
     kernel = call.kernel.rewrite()
     arguments = _values(call, semantic)
-    builder.set_grid_dim(*call.grid)
+    builder.grid_dim = call.grid
     for program in programs:
-        builder.set_grid_idx(*program)
+        builder.grid_idx = program
         kernel(**arguments)
 
 

@@ -99,7 +99,8 @@ def _namespace(kernel: FunctionType, semantic: TritonSemantic) -> dict[str, obje
         "max": _extreme(builtins.max, tl.core.builtin_max),
         "print": lambda *_values: None,
     }
-    closed = inspect.getclosurevars(kernel).nonlocals
+    cells = kernel.__closure__ or ()
+    closed = {name: cell.cell_contents for name, cell in zip(kernel.__code__.co_freevars, cells, strict=True)}
     return {**supplied, **kernel.__globals__, **closed, _ASSIGN: assign, _UNWRAP: unwrap}
 
 

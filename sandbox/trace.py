@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tilewright.sandbox.candidate_module import CandidateModule, build_model
 from tilewright.sandbox.failure import FailureKind
 from tilewright.sandbox.fake_device import offline_device, replaced
-from tilewright.sandbox.fault import CandidateFault, fault_of
+from tilewright.sandbox.fault import CandidateFault, blaming
 from tilewright.sandbox.launches import Call, intercepted_launches, plain_signature, to_arguments
 from tilewright.sandbox.offline_driver import offline_driver
 from tilewright.sandbox.plan import BufferOrigin, Launch, LaunchPlan
@@ -84,10 +84,12 @@ def trace_case(module: CandidateModule, case: Case, target: Target, sink: Launch
         with offline_device(target), offline_driver(target), module.fake, torch.no_grad():
             model = build_model(module, case)
             inputs = _register(trace, model, case)
-            returned = _forward(trace, module, model, inputs)
+            with blaming(FailureKind.LAUNCHER_ERROR):
+                returned = _forward(trace, module, model, inputs)
             plan = trace.plan(target, returned)
-    except (Exception, SystemExit, CandidateFault) as error:
-        raise _with_case(fault_of(trace.first_fault or error, FailureKind.LAUNCHER_ERROR), case) from None
+    except CandidateFault as error:
+        first = trace.first_fault or error
+        raise CandidateFault(structs.replace(first.failure, case=case.name)) from None
     return TracedCase(plan=plan, calls=tuple(trace.calls))
 
 
@@ -117,7 +119,3 @@ def _forward(trace: Trace, module: CandidateModule, model: torch.nn.Module, inpu
         _Recording(trace),
     ):
         return model(*inputs)
-
-
-def _with_case(error: CandidateFault, case: Case) -> CandidateFault:
-    return CandidateFault(structs.replace(error.failure, case=case.name))

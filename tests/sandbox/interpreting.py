@@ -118,7 +118,9 @@ def request_of(
         parameters=tuple(ParameterSpec(name=name, tensor=spec_of(one)) for name, one in named.items()),
     )  # fmt: skip
     data = CaseData(
-        case=case, inputs=tuple(storage(one) for one in inputs), parameters=tuple(storage(one) for one in named.values())
+        case=case,
+        inputs=tuple(storage(one) for one in inputs),
+        parameters=tuple(storage(one) for one in named.values()),
     )
     return Interpret(source=source, knobs=(), target="cuda:90", cases=(data,), poison=poison)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from interpreting import Child, launcher, output_of
+from interpreting import Child, launcher, output_of, request_of
 
 from tilewright.sandbox.failure import FailureKind, Stage
 from tilewright.sandbox.protocol import Entered, Interpreted
@@ -41,10 +41,12 @@ def test_a_right_kernel_writes_all_of_its_output_and_nothing_else(child: Child) 
 
 
 def test_each_case_is_announced_with_the_stage_of_its_role(child: Child) -> None:
-    from interpreting import request_of
-
     answers = child.ask(request_of(scale(), row(), role=CaseRole.EDGE))
-    assert Entered(stage=Stage.EDGES, case="case") in answers
+    announced = [answer for answer in answers if isinstance(answer, Entered)]
+    assert announced[1:] == [
+        Entered(stage=Stage.EDGES, case="case"),
+        Entered(stage=Stage.EDGES, case="case", kernel="scale"),
+    ]
     assert isinstance(answers[-1], Interpreted)
 
 

@@ -245,6 +245,8 @@ class TestRefusals:
             ("def broken(:\n", FailureKind.SYNTAX),
             ("import nowhere\n", FailureKind.IMPORT_ERROR),
             ("raise SystemExit(0)\n", FailureKind.IMPORT_ERROR),
+            ("raise KeyboardInterrupt\n", FailureKind.IMPORT_ERROR),
+            ("raise MemoryError\n", FailureKind.MEMORY_LIMIT),
             ("ModelNew = 3\n", FailureKind.NO_MODEL),
             ("KNOBS = {'a': 3}\n", FailureKind.BAD_KNOBS),
         ],

@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tilewright.sandbox.candidate_module import load_candidate
 from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.mode import ZygoteMode
 from tilewright.sandbox.plan import LaunchPlan
 from tilewright.sandbox.protocol import Record, Recorded, Refused
+from tilewright.sandbox.targets import find_target
+from tilewright.sandbox.trace import PlainSink, trace_case
 from tilewright.sandbox.zygote import Zygote
 from tilewright.tasks.spec import Case, CaseRole, DType, TensorSpec
 
@@ -30,36 +34,35 @@ CASE = Case(
 _TRACE = """
 import sys
 import msgspec
-from tilewright.sandbox.candidate_module import load_candidate
-from tilewright.sandbox.targets import find_target
-from tilewright.sandbox.trace import PlainSink, trace_case
-from tilewright.tasks.spec import Case
 
-case, target = msgspec.json.decode(sys.argv[1], type=Case), find_target("cuda:90")
-plans = [trace_case(load_candidate(open(path).read(), (), target), case, target, PlainSink()).plan for path in sys.argv[2:]]
-sys.stdout.buffer.write(msgspec.json.encode(plans))
+sys.path.insert(0, sys.argv[1])
+from test_recorder_modes import trace_all
+
+sys.stdout.buffer.write(msgspec.json.encode(trace_all()))
 """
 
 
-def plans_of(*, interpreting: bool) -> list[LaunchPlan]:
-    environment = {**os.environ, "TRITON_INTERPRET": "1" if interpreting else "0"}
-    paths = [str(CANDIDATES / f"{name}.py") for name in LAUNCHERS]
-    command = [sys.executable, "-c", _TRACE, msgspec.json.encode(CASE).decode(), *paths]
-    ran = subprocess.run(command, env=environment, capture_output=True, check=True)
-    return msgspec.json.decode(ran.stdout, type=list[LaunchPlan])
+def trace_all() -> list[LaunchPlan]:
+    target = find_target("cuda:90")
+    modules = [load_candidate((CANDIDATES / f"{name}.py").read_text(), (), target) for name in LAUNCHERS]
+    return [trace_case(module, CASE, target, PlainSink()).plan for module in modules]
 
 
 def test_the_interpreting_mode_traces_the_same_plans() -> None:
-    assert plans_of(interpreting=True) == plans_of(interpreting=False)
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    command = [sys.executable, "-c", _TRACE, str(Path(__file__).parent)]
+    ran = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert msgspec.json.decode(ran.stdout, type=list[LaunchPlan]) == trace_all()
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote(ZygoteMode.COMPILE, Limits()) as started:
+        yield started
 
 
 class TestLockedDown:
     """In the sandbox there is no writable path, no exec and no fork; compiling must need none of them."""
-
-    @pytest.fixture(scope="class")
-    def zygote(self):
-        with Zygote(ZygoteMode.COMPILE, Limits()) as zygote:
-            yield zygote
 
     @pytest.mark.parametrize("target", ["cuda:80", "cuda:90", "cuda:100", "hip:gfx942"])
     def test_kernels_compile_to_text(self, zygote: Zygote, target: str) -> None:
