@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from tilewright.agent.archive_commands import archive_app
+from tilewright.agent.consoles import progress_console, results_console
 from tilewright.agent.task_commands import task_app
 from tilewright.tasks.errors import UserError
 
@@ -65,9 +65,9 @@ def optimize(
         is_deterministic=deterministic,
         ray_address=ray_address,
     )
-    with views.observing(_stderr()) as observer:
+    with views.observing(progress_console()) as observer:
         outcome = api.optimize(file, request, output=output, observer=observer)
-    views.print_outcome(Console(), outcome, as_json=as_json)
+    views.print_outcome(results_console(), outcome, as_json=as_json)
     raise typer.Exit(_code(outcome))
 
 
@@ -97,9 +97,9 @@ def run(
         is_deterministic=deterministic,
         ray_address=ray_address,
     )
-    with views.observing(_stderr()) as observer:
+    with views.observing(progress_console()) as observer:
         outcome = api.run(tuple(tasks), request, name=name, observer=observer)
-    views.print_outcome(Console(), outcome, as_json=as_json)
+    views.print_outcome(results_console(), outcome, as_json=as_json)
     if report is not None:
         reports.write_report(outcome, report)
     raise typer.Exit(_code(outcome))
@@ -114,9 +114,9 @@ def resume(
     """Go on with a run that was stopped at any moment: it is the same run."""
     from tilewright.agent import api, views
 
-    with views.observing(_stderr()) as observer:
+    with views.observing(progress_console()) as observer:
         outcome = api.resume(name, archive=archive, observer=observer)
-    views.print_outcome(Console(), outcome, as_json=as_json)
+    views.print_outcome(results_console(), outcome, as_json=as_json)
     raise typer.Exit(_code(outcome))
 
 
@@ -132,19 +132,19 @@ def evaluate(
     """Judge one kernel in five stages; exit with 1 if it is not right."""
     from tilewright.agent import api, views
 
-    console = _stderr()
+    console = progress_console()
     with views.observing(console) as observer:
         report = api.evaluate(kernel, task, knobs=tuple(knobs or ()), target=target, seed=seed, observer=observer)
-    views.print_report(Console(), report, as_json=as_json)
+    views.print_report(results_console(), report, as_json=as_json)
     raise typer.Exit(OK if report.is_right else NOTHING_FOUND)
 
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
     """Say what this machine has and what its kernel can enforce."""
-    from tilewright.agent import views
+    from tilewright.agent.doctor import print_doctor
 
-    views.print_doctor(Console(), as_json=as_json)
+    print_doctor(results_console(), as_json=as_json)
 
 
 def main() -> None:
@@ -155,19 +155,19 @@ def main() -> None:
     except UserError as error:
         code = _complain(str(error), USER_MISTAKE)
     except typer.TyperException as error:
-        code = _complain(f"{error.format_message()} (see --help)", USER_MISTAKE)
+        message = error.format_message()
+        code = _complain(f"{message} (see --help)", USER_MISTAKE) if message else USER_MISTAKE
     except (KeyboardInterrupt, typer.Abort):
         code = _complain("interrupted; `tilewright resume` goes on with the run", INTERRUPTED)
+    except Exception:  # anything else is our failure, and must not look like a result: Python's own code would be 1
+        logging.exception("our failure, not yours: nothing that was stored is lost")
+        code = OUR_FAILURE
     sys.exit(code if isinstance(code, int) else OK)
 
 
 def _complain(line: str, code: int) -> int:
-    _stderr().print(f"tilewright: {line}", markup=False, highlight=False, soft_wrap=True)
+    progress_console().print(f"tilewright: {line}", markup=False, highlight=False, soft_wrap=True)
     return code
-
-
-def _stderr() -> Console:
-    return Console(stderr=True)
 
 
 def _code(outcome: "RunOutcome") -> int:

@@ -185,13 +185,16 @@ def _continue(archive: Archive, record: RunRecord, observer: Observer) -> RunOut
 
 
 def _conduct(archive: Archive, record: RunRecord, tasks: tuple[KernelTask, ...], observer: Observer) -> RunOutcome:
+    from tilewright.evaluator.cluster import ray_cluster
     from tilewright.evaluator.judge_settings import JudgeSettings
-    from tilewright.evaluator.ray_pool import open_ray_pool
 
     config = msgspec.json.decode(record.config_json, type=RunConfig)
     observer.preparing("starting workers")
     settings = JudgeSettings(target=config.target, seed=config.seed)
-    with open_ray_pool(settings, places=config.places, address=config.ray_address) as pool:
+    with ray_cluster(cpus=config.places, address=config.ray_address):
+        from tilewright.evaluator.ray_pool import RayPool
+
+        pool = RayPool(settings, config.places)
         campaign = Campaign(run_id=record.id, config=config, tasks=tasks, archive=archive, pool=pool, observer=observer)
         findings, was_interrupted = asyncio.run(_until_signal(campaign))
     rows = tuple(row for finding in findings for row in result_rows(finding))

@@ -42,9 +42,5 @@ def probabilities(arms: tuple[str, ...], events: tuple[ArmEvent, ...]) -> tuple[
 
 def choose(arms: tuple[str, ...], events: tuple[ArmEvent, ...], draws: numpy.random.Generator) -> str:
     """Draw one arm by its probability."""
-    return arms[int(draws.choice(len(arms), p=_normalised(probabilities(arms, events))))]
-
-
-def _normalised(shares: tuple[float, ...]) -> numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]:
-    values = numpy.array(shares, dtype=numpy.float64)
-    return values / values.sum()
+    shares = numpy.array(probabilities(arms, events))
+    return arms[int(draws.choice(len(arms), p=shares / shares.sum()))]

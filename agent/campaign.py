@@ -10,7 +10,7 @@ from tilewright.agent.loop import Ending, drive
 from tilewright.agent.operators.sketch import SketchOperator
 from tilewright.agent.operators.tune import TuneOperator
 from tilewright.agent.progress import Observer, TaskOutset
-from tilewright.agent.results import Finding, confirm_best, summary_line
+from tilewright.agent.results import Confirmer, Finding, conclude, summary_line
 from tilewright.agent.search import Search, SearchPlan
 from tilewright.archive.runs import Budget as Caps
 from tilewright.archive.runs import RunRecord, RunSpec, RunStatus, Spent
@@ -87,10 +87,10 @@ async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asy
     search = _search(campaign, task, position)
     campaign.observer.task_begins(_outset(campaign, search, position))
     ending = await drive(search, stop)
-    if ending is Ending.INTERRUPTED:
-        return Finding(task=task, ending=ending, best=campaign.archive.best(campaign.run_id, task.id))
-    campaign.observer.preparing(f"confirming the best kernel of {task.title} on new secret cases")
-    return await confirm_best(campaign.archive, campaign.pool, search.key(0), task, ending)
+    pool = None if ending is Ending.INTERRUPTED else campaign.pool
+    if pool is not None:
+        campaign.observer.preparing(f"confirming the best kernels of {task.title} on new secret cases")
+    return await conclude(campaign.archive, Confirmer(campaign.archive, pool, task), search.key(0), task, ending)
 
 
 def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:

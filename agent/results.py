@@ -17,6 +17,27 @@ MOST_CONFIRMED = 3  # elites that are judged again before a task is left without
 NO_WIN_SHARE = 1.04  # a speed-up below this is within the estimate's and the clock's uncertainty
 
 
+class Champion(msgspec.Struct, frozen=True, kw_only=True):
+    """The fastest right kernel of one bench case.
+
+    Attributes:
+        case: The bench case.
+        candidate_id: The kernel.
+        report: Its report.
+        confirmation: Its second report, on other secret cases; None if the search was interrupted.
+    """
+
+    case: str
+    candidate_id: str
+    report: Report
+    confirmation: Report | None
+
+    @property
+    def timing(self) -> Timing:
+        """Its time on that case."""
+        return next(one for one in self.report.timing if one.case == self.case)
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one task.
 
@@ -24,8 +45,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         task: The task.
         refusal: Why it was not searched, or empty.
         ending: Why its search ended, or None if it was not searched.
-        best: The best candidate, confirmed unless the search was interrupted.
+        best: The best candidate over all bench cases, confirmed unless the search was interrupted.
         confirmation: Its second report, on other secret cases; None if it was not confirmed.
+        champions: The fastest kernel of each bench case that has a right one.
         start: Report of the plain starting kernel, or None.
         candidates: Finished steps.
     """
@@ -35,6 +57,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending | None = None
     best: Elite | None = None
     confirmation: Report | None = None
+    champions: tuple[Champion, ...] = ()
     start: Report | None = None
     candidates: int = 0
 
@@ -63,36 +86,76 @@ class ResultRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     refusal: str
 
 
-async def confirm_best(archive: Archive, pool: Pool, key: StepKey, task: KernelTask, ending: Ending) -> Finding:
-    """Judge the fastest elites again on other secret cases, until one is right again."""
-    rows = sorted(archive.elites(key.run_id, key.task_id), key=lambda row: -row.fitness)[:MOST_CONFIRMED]
-    count = archive.spent(key.run_id, key.task_id).candidates
-    start = _start(archive, key, task)
-    for row in rows:
-        elite = archive.elite(key.run_id, key.task_id, row.cell)
-        recording = archive.recording(elite.candidate.id)
-        if recording is None:
-            continue
-        report = await pool.confirm(task, elite.candidate, recording)
-        if report.is_right:
-            return Finding(task=task, ending=ending, best=elite, confirmation=report, start=start, candidates=count)
-    return Finding(task=task, ending=ending, start=start, candidates=count)
+class Confirmer:
+    """Judges candidates of one task again, each once.
+
+    Args:
+        archive: Where their recordings are.
+        pool: Places to work; None accepts every first report, for a search that was interrupted.
+        task: The task.
+    """
+
+    def __init__(self, archive: Archive, pool: Pool | None, task: KernelTask) -> None:
+        self._archive = archive
+        self._pool = pool
+        self._task = task
+        self._reports: dict[str, Report | None] = {}
+
+    async def champion(self, case: str, candidate_id: str) -> Champion | None:
+        """Return a candidate as champion of a case, or None if it is not right this time."""
+        report, recording = self._archive.report(candidate_id), self._archive.recording(candidate_id)
+        if report is None or recording is None:
+            return None
+        if self._pool is not None and candidate_id not in self._reports:
+            candidate = self._archive.candidate(candidate_id)
+            self._reports[candidate_id] = await self._pool.confirm(self._task, candidate, recording)
+        confirmation = self._reports.get(candidate_id)
+        if confirmation is not None and not confirmation.is_right:
+            return None
+        return Champion(case=case, candidate_id=candidate_id, report=report, confirmation=confirmation)
+
+
+async def conclude(archive: Archive, confirmer: Confirmer, key: StepKey, task: KernelTask, ending: Ending) -> Finding:
+    """Say what was found: the fastest kernels that are right a second time."""
+    champions = []
+    for case in task.cases_of(CaseRole.BENCH):
+        for candidate_id in archive.fastest_on(key.run_id, key.task_id, case.name, limit=MOST_CONFIRMED):
+            champion = await confirmer.champion(case.name, candidate_id)
+            if champion is not None:
+                champions.append(champion)
+                break
+    best, overall = None, None
+    for row in sorted(archive.elites(key.run_id, key.task_id), key=lambda row: -row.fitness)[:MOST_CONFIRMED]:
+        overall = await confirmer.champion("", row.candidate_id)
+        if overall is not None:
+            best = archive.elite(key.run_id, key.task_id, row.cell)
+            break
+    return Finding(
+        task=task,
+        ending=ending,
+        best=best,
+        confirmation=overall.confirmation if overall else None,
+        champions=tuple(champions),
+        start=_start(archive, key, task),
+        candidates=archive.spent(key.run_id, key.task_id).candidates,
+    )
 
 
 def result_rows(finding: Finding) -> tuple[ResultRow, ...]:
-    """Return a row for each bench case of a finding's task."""
-    timings = {timing.case: timing for timing in finding.best.report.timing} if finding.best else {}
-    return tuple(_row(finding, case.name, timings.get(case.name)) for case in finding.task.cases_of(CaseRole.BENCH))
+    """Return a row for each bench case of a finding's task: its fastest kernel, whichever is best overall."""
+    champions = {champion.case: champion for champion in finding.champions}
+    return tuple(_row(finding, case.name, champions.get(case.name)) for case in finding.task.cases_of(CaseRole.BENCH))
 
 
-def _row(finding: Finding, case: str, timing: Timing | None) -> ResultRow:
-    best = finding.best
+def _row(finding: Finding, case: str, champion: Champion | None) -> ResultRow:
+    timing = champion.timing if champion else None
+    last = (champion.confirmation or champion.report) if champion else None
+    stages = {one.stage.value: one.verdict.value for one in last.stages} if last else {}
     starts = finding.start.timing if finding.start else ()
-    stages = {one.stage.value: one.verdict.value for one in best.report.stages} if best else {}
     return ResultRow(
         task=finding.task.title,
         case=case,
-        correct=best is not None and best.report.is_right,
+        correct=champion is not None,
         kind=timing.kind if timing else None,
         device=timing.device if timing else None,
         best_us=timing.candidate.median_us if timing else None,
@@ -106,7 +169,7 @@ def _row(finding: Finding, case: str, timing: Timing | None) -> ResultRow:
         start_us=next((one.candidate.median_us for one in starts if one.case == case), None),
         stages=stages,
         candidates=finding.candidates,
-        candidate=best.candidate.id if best else None,
+        candidate=champion.candidate_id if champion else None,
         ending=finding.ending.value if finding.ending else None,
         refusal=finding.refusal,
     )

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from tilewright.agent.consoles import results_console
 from tilewright.tasks.spec import Case, KernelTask, ScalarSpec
 
 task_app = typer.Typer(help="Look at a task file, check that it can be judged.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def show(file: FileArgument, as_json: JsonOption = False) -> None:
     from tilewright.tasks.loading import load_task
 
     task = load_task(file)
-    console = Console()
+    console = results_console()
     if as_json:
         document = msgspec.to_builtins(task) | {"id": task.id}
         console.file.write(json.dumps(document, indent=2) + "\n")
@@ -47,7 +47,7 @@ def check(
     from tilewright.tasks.loading import load_task
 
     admission = admit_in_worker(load_task(file), seed)
-    console = Console()
+    console = results_console()
     if as_json:
         console.file.write(json.dumps(msgspec.to_builtins(admission), indent=2) + "\n")
     else:

@@ -8,7 +8,7 @@ import msgspec
 
 from tilewright.evaluator.recording import KernelFacts, Recording
 from tilewright.evaluator.report import Profile, Report
-from tilewright.sandbox.plan import Alloc, Argument, BufferOrigin, Constant, Launch, LaunchPlan, Scalar
+from tilewright.sandbox.plan import Alloc, Argument, Aten, BufferOrigin, Constant, Launch, LaunchPlan, Scalar
 
 # Raised whenever a rule or threshold below changes: cells of two versions never mix in one map.
 BINS_VERSION = 1
@@ -144,11 +144,20 @@ def _slowest(recording: Recording, report: Report) -> LaunchPlan:
 
 
 def _dominant(plan: LaunchPlan, profile: Profile | None) -> Launch:
-    """Return the launch whose kernel takes the most time; the one with the most threads where the profile is silent."""
-    times: dict[str, float] = {}
-    for term in profile.steps_us if profile else ():
-        times[term.name] = times.get(term.name, 0.0) + term.us
-    return max(plan.launches, key=lambda one: (times.get(one.kernel, 0.0), one.programs * one.num_warps))
+    """Return the launch that takes the most time; the one with the most threads where the profile is silent.
+
+    A profile names a step by its place among the working steps and its kernel, such as `0:softmax_kernel`.
+    """
+    times = {term.name: term.us for term in profile.steps_us} if profile else {}
+    launches = [
+        (f"{place}:{step.kernel}", step) for place, step in enumerate(_working(plan)) if isinstance(step, Launch)
+    ]
+    return max(launches, key=lambda one: (times.get(one[0], 0.0), one[1].programs * one[1].num_warps))[1]
+
+
+def _working(plan: LaunchPlan) -> tuple[Launch | Aten, ...]:
+    """Return the steps that run on the GPU."""
+    return tuple(step for step in plan.steps if not isinstance(step, Alloc))
 
 
 def _memory(facts: KernelFacts) -> MemoryPath:
@@ -177,7 +186,7 @@ def _cooperation(plan: LaunchPlan, launch: Launch, facts: KernelFacts) -> Cooper
 
 
 def _structure(plan: LaunchPlan, profile: Profile | None, facts: KernelFacts, cooperation: Cooperation) -> Structure:
-    working = [step for step in plan.steps if not isinstance(step, Alloc)]
+    working = _working(plan)
     own_share = profile.own_share if profile else len(plan.launches) / len(working)
     if own_share < _MOSTLY_FOREIGN:
         return Structure.FOREIGN

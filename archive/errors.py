@@ -1,7 +1,9 @@
 """What can go wrong with an archive: each error is one clear line for the user."""
 
+from tilewright.tasks.errors import UserError
 
-class ArchiveError(Exception):
+
+class ArchiveError(UserError):
     """An archive could not be used; the message says what was expected, what came and what to do."""
 
 
@@ -37,8 +39,12 @@ class RunExistsError(ArchiveError):
     """A run of that name is already there."""
 
 
-class StepConflictError(ArchiveError):
+class StepConflictError(Exception):
     """A step was told something that contradicts what is stored; our own mistake, never the candidate's."""
+
+
+class UnfitCandidateError(ArchiveError):
+    """A candidate that is not right, or was never judged, was to be handed out."""
 
 
 class UnknownEntryError(ArchiveError):

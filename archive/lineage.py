@@ -6,7 +6,7 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import Connection, select
 
-from tilewright.archive.records import ParentRole, StepState
+from tilewright.archive.records import ParentRole, StepKey, StepState
 from tilewright.archive.schema import Evaluation, Step, StepParent
 
 
@@ -67,6 +67,12 @@ def lineage(connection: Connection, candidate_id: str) -> tuple[Ancestor, ...]:
                     parents.append(step)
         generation = parents
     return tuple(found)
+
+
+def find_home(connection: Connection, candidate_id: str) -> StepKey | None:
+    """Return the step that first proposed a candidate, or None if none did."""
+    home = _step(connection, candidate_id, None)
+    return None if home is None else StepKey(run_id=home.run_id, task_id=home.task_id, number=home.ancestor.number)
 
 
 def _step(connection: Connection, candidate_id: str, child: _Origin | None) -> _Origin | None:

@@ -8,7 +8,8 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from tilewright.archive import store_entries, store_facts, store_programs, store_queries, store_steps, store_verdicts
-from tilewright.archive.lineage import Ancestor, lineage
+from tilewright.archive.failures import FailureGroup
+from tilewright.archive.lineage import Ancestor, find_home, lineage
 from tilewright.archive.location import Location
 from tilewright.archive.records import (
     ArmEvent,
@@ -16,15 +17,16 @@ from tilewright.archive.records import (
     Elite,
     EliteRow,
     FailedAttempt,
-    FailureGroup,
     OpenStep,
     ProgramSummary,
+    StepKey,
 )
 from tilewright.archive.runs import Budget, RunRecord, Spent, TaskSummary
 from tilewright.archive.store_queries import Scope
 from tilewright.archive.translation import translated
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Environment, Report, Reward
+from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate, KnobRange
 from tilewright.tasks.spec import KernelTask
 
@@ -39,6 +41,7 @@ class ArchiveReader:
         self.location = location
         self._engine = engine
         self._resources = resources
+        self._snapshot: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,9 +57,22 @@ class ArchiveReader:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open one reading transaction; for the modules of this package."""
+        """Open one reading transaction, or join the snapshot's; for the modules of this package."""
+        if self._snapshot is not None:
+            yield self._snapshot
+            return
         with translated(self.location), self._engine.connect() as connection:
             yield connection.execution_options(is_reading=True)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let every verb within read the same state, in one transaction. Nothing can be written meanwhile."""
+        with self.reading() as connection:
+            outer, self._snapshot = self._snapshot, connection
+            try:
+                yield
+            finally:
+                self._snapshot = outer
 
     def run(self, id_or_name: str) -> RunRecord:
         """Return a run.
@@ -167,6 +183,11 @@ class ArchiveReader:
         with self.reading() as connection:
             return store_programs.trials(connection, Scope(run_id, task_id), source_sha)
 
+    def fastest_on(self, run_id: str, task_id: str, case: str, *, limit: int) -> tuple[str, ...]:
+        """Return the right candidates that are fastest on one bench case, the fastest first."""
+        with self.reading() as connection:
+            return store_programs.fastest_on(connection, Scope(run_id, task_id), case, limit)
+
     def knob_table(self, run_id: str, task_id: str, source_sha: str) -> tuple[KnobRange, ...]:
         """Return the knobs that recording found in a program; empty if none was recorded yet."""
         with self.reading() as connection:
@@ -206,6 +227,18 @@ class ArchiveReader:
         with self.reading() as connection:
             return store_entries.find_candidate(connection, prefix)
 
+    def home(self, candidate_id: str) -> StepKey:
+        """Return the step that first proposed a candidate.
+
+        Raises:
+            UnknownCandidateError: No step did.
+        """
+        with self.reading() as connection:
+            store_entries.find_candidate_id(connection, candidate_id)
+            key = find_home(connection, candidate_id)
+            assert key is not None
+            return key
+
     def lineage(self, prefix: str) -> tuple[Ancestor, ...]:
         """Return a candidate and all its ancestors, nearest first.
 
@@ -229,3 +262,8 @@ class ArchiveReader:
         """Return the newest recording of a candidate, or of the one it repeats; None if there is none."""
         with self.reading() as connection:
             return store_verdicts.find_recording(connection, candidate_id)
+
+    def failure(self, candidate_id: str) -> Failure | None:
+        """Return why a candidate, or the one it repeats, was refused last; None if it was not."""
+        with self.reading() as connection:
+            return store_verdicts.find_failure(connection, candidate_id)

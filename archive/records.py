@@ -187,14 +187,6 @@ class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     number: int
 
 
-class FailureGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Failures that read the same once numbers and names are left out; `latest` is the newest of them."""
-
-    fingerprint: str
-    count: int
-    latest: FailedAttempt
-
-
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One finished step as tuners see it.
 

@@ -208,7 +208,7 @@ class ArchiveEvent(Base):
     __tablename__ = "archive_event"
     __table_args__ = (
         UniqueConstraint("run_id", "task_id", "seq"),
-        Index("archive_event_candidate", "run_id", "task_id", "candidate_id"),
+        Index("archive_event_candidate", "run_id", "task_id", "candidate_id", "seq"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("run.id"))

@@ -49,6 +49,11 @@ def select(archive: ArchiveReader, key: StepKey, seed: int, *, can_repair: bool 
         seed: Seed of the run.
         can_repair: Whether the operator can mend an almost right candidate.
     """
+    with archive.snapshot():
+        return _select(archive, key, seed, can_repair=can_repair)
+
+
+def _select(archive: ArchiveReader, key: StepKey, seed: int, *, can_repair: bool) -> Selection:
     run_id, task_id = key.run_id, key.task_id
     seq = archive.archive_seq(run_id, task_id)
     rows = archive.elites(run_id, task_id)

@@ -9,14 +9,14 @@ from sqlalchemy import Connection, insert, or_, select, update
 from tilewright.archive.errors import RunExistsError, UnknownCandidateError, UnknownRunError, UnknownTaskError
 from tilewright.archive.runs import RunRecord, RunSpec, RunStatus
 from tilewright.archive.schema import BudgetRow, EnvironmentRow, Run, Step, Task
-from tilewright.archive.store_blobs import upserting
+from tilewright.archive.statements import Upsert
 from tilewright.archive.store_steps import candidate_of
 from tilewright.evaluator.report import Environment
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
 
-_ADD_TASK = upserting(Task, lambda entry: entry.on_conflict_do_nothing())
-_ADD_ENVIRONMENT = upserting(EnvironmentRow, lambda entry: entry.on_conflict_do_nothing())
+_ADD_TASK = Upsert(Task, lambda entry: entry.on_conflict_do_nothing())
+_ADD_ENVIRONMENT = Upsert(EnvironmentRow, lambda entry: entry.on_conflict_do_nothing())
 
 
 def begin_run(connection: Connection, spec: RunSpec) -> RunRecord:
@@ -76,7 +76,7 @@ def set_run_status(connection: Connection, run_id: str, status: RunStatus) -> No
 def add_task(connection: Connection, task: KernelTask) -> None:
     """Store a task unless it is there."""
     row = {"id": task.id, "title": task.title, "family": task.family, "spec": task}
-    connection.execute(_ADD_TASK[connection.dialect.name], row)
+    connection.execute(_ADD_TASK.within(connection), row)
 
 
 def find_task(connection: Connection, id_or_title: str) -> KernelTask:
@@ -111,7 +111,7 @@ def run_tasks(connection: Connection, run_id: str) -> tuple[str, ...]:
 def add_environment(connection: Connection, environment: Environment) -> None:
     """Store an environment unless it is there."""
     row = {"id": environment.id, "fields": environment}
-    connection.execute(_ADD_ENVIRONMENT[connection.dialect.name], row)
+    connection.execute(_ADD_ENVIRONMENT.within(connection), row)
 
 
 def find_environment(connection: Connection, environment_id: str) -> Environment:

@@ -1,21 +1,18 @@
 """What a finished step found out about its candidate: build, evaluation, cases and failure."""
 
-import hashlib
 import math
-import re
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, or_, select
 
+from tilewright.archive.failures import fingerprint
 from tilewright.archive.records import FinishedStep, StepState
 from tilewright.archive.schema import Build, CaseRow, Evaluation, FailureRow, Step
-from tilewright.archive.store_blobs import adding, in_scope, put_text, table_of, upserting
+from tilewright.archive.statements import Upsert, adding, in_scope, table_of
+from tilewright.archive.store_blobs import put_text
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Report, Timing, Verdict
 from tilewright.sandbox.failure import Failure, Stage
-
-# What differs between two failures of one cause: numbers, addresses, and names in quotes.
-_VARIABLE = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?|'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 class VerdictRow(NamedTuple):
@@ -25,7 +22,7 @@ class VerdictRow(NamedTuple):
     candidate_id: str
 
 
-_ADD_BUILD = upserting(Build, lambda entry: entry.on_conflict_do_nothing().returning(table_of(Build).c.id))
+_ADD_BUILD = Upsert(Build, lambda entry: entry.on_conflict_do_nothing().returning(table_of(Build).c.id))
 _FIND_BUILD = select(Build.id).where(
     Build.candidate_id == bindparam("of_candidate"), Build.binary_id == bindparam("of_binary")
 )
@@ -42,19 +39,13 @@ _JUDGED = (
         Step.state != StepState.DUPLICATE,
         or_(Evaluation.step_id.is_not(None), FailureRow.step_id.is_not(None)),
     )
-    .order_by(Step.id)
     .limit(1)
 )
 _JUDGED_CANDIDATE = _JUDGED.where(Step.candidate_id == bindparam("of_candidate"))
-_JUDGED_BINARY = _JUDGED.join(
-    Build, and_(Build.candidate_id == Step.candidate_id, Build.binary_id == bindparam("of_binary"))
+# Asked with IN, so that the search starts at the few builds of a binary, not at every step.
+_JUDGED_BINARY = _JUDGED.where(
+    Step.candidate_id.in_(select(Build.candidate_id).where(Build.binary_id == bindparam("of_binary")))
 )
-
-
-def fingerprint(failure: Failure) -> str:
-    """Return 16 hex digits that failures of one cause share, whatever their numbers and names."""
-    words = _VARIABLE.sub("#", failure.message)
-    return hashlib.sha256(f"{failure.kind}\n{failure.stage}\n{words}".encode()).hexdigest()[:16]
 
 
 def geometric_mean(values: tuple[float, ...]) -> float | None:
@@ -92,7 +83,7 @@ def _put_build(connection: Connection, recording: Recording) -> int:
         "target": recording.target,
         "recording": recording,
     }
-    added = connection.execute(_ADD_BUILD[connection.dialect.name], row).scalar_one_or_none()
+    added = connection.execute(_ADD_BUILD.within(connection), row).scalar_one_or_none()
     if added is not None:
         return int(added)
     names = {"of_candidate": recording.candidate_id, "of_binary": row["binary_id"]}

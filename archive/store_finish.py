@@ -7,7 +7,7 @@ from tilewright.archive.descriptors import Bins
 from tilewright.archive.errors import StepConflictError
 from tilewright.archive.records import FinishedStep, Insertion, StepKey, StepState
 from tilewright.archive.schema import BanditEvent, BudgetRow, Step
-from tilewright.archive.store_blobs import adding, changing, in_scope, table_of
+from tilewright.archive.statements import adding, changing, in_scope, table_of
 from tilewright.archive.store_facts import find_verdict, store_facts
 from tilewright.archive.store_map import insert_candidate, next_seq, stored_insertion
 from tilewright.archive.store_steps import candidate_columns, find_step
@@ -87,6 +87,8 @@ def _check(finished: FinishedStep, proposed: str | None) -> None:
         wrong = f"a recording of {given}; got one of {finished.recording.candidate_id}"
     elif finished.state is StepState.DONE and (finished.recording is None or finished.report is None):
         wrong = "a recording and a report with DONE"
+    elif finished.failure is not None and given is None:
+        wrong = "a candidate with a failure"
     elif finished.state is StepState.DUPLICATE and finished.duplicate_of is None:
         wrong = "the candidate that a DUPLICATE repeats"
     if wrong:

@@ -7,7 +7,7 @@ from tilewright.archive.descriptors import Bins
 from tilewright.archive.errors import ArchiveVersionError
 from tilewright.archive.records import FinishedStep, Insertion, InsertionStatus, ParentRole, StepKey, StepState
 from tilewright.archive.schema import ArchiveCell, ArchiveEvent, StepParent
-from tilewright.archive.store_blobs import adding, changing, in_scope, table_of, upserting
+from tilewright.archive.statements import Upsert, adding, changing, in_scope, table_of
 
 # The lower clip of fitness: what an empty cell counts as.
 FITNESS_FLOOR = -3.0
@@ -26,7 +26,7 @@ _FIND_EVENT = select(
 _FIND_CELL = select(ArchiveCell.candidate_id, ArchiveCell.fitness).where(
     in_scope(ArchiveCell.run_id, ArchiveCell.task_id), ArchiveCell.cell == bindparam("of_cell")
 )
-_SEAT = upserting(
+_SEAT = Upsert(
     ArchiveCell,
     lambda entry: entry.on_conflict_do_update(
         index_elements=["run_id", "task_id", "cell"], set_={name: entry.excluded[name] for name in _ELITE_COLUMNS}
@@ -97,7 +97,7 @@ def insert_candidate(connection: Connection, step_id: int, finished: FinishedSte
     }
     connection.execute(_ADD_EVENT, {**names, **elite, **event})
     if insertion.status.is_gain:
-        connection.execute(_SEAT[connection.dialect.name], {**names, **elite, "picks": 0, "successes": 0})
+        connection.execute(_SEAT.within(connection), {**names, **elite, "picks": 0, "successes": 0})
     if parent_cell is not None:
         child = {"of_cell": parent_cell, "more_successes": int(insertion.status.is_gain)}
         connection.execute(_COUNT_CHILD, {**scope, **child})

@@ -3,8 +3,9 @@
 from sqlalchemy import Connection, func, select
 
 from tilewright.archive.records import Attempt, ProgramSummary
-from tilewright.archive.schema import Build, Evaluation, FailureRow, Step
+from tilewright.archive.schema import Build, CaseRow, Evaluation, FailureRow, Step
 from tilewright.archive.store_queries import Scope, elite_rows
+from tilewright.sandbox.failure import Stage
 from tilewright.tasks.candidate import KnobRange
 
 # Newest steps among which programs are looked for; elites' programs always count.
@@ -75,6 +76,25 @@ def trials(connection: Connection, scope: Scope, source_sha: str) -> tuple[Attem
         )
         for row in connection.execute(query)
     )  # fmt: skip
+
+
+def fastest_on(connection: Connection, scope: Scope, case: str, limit: int) -> tuple[str, ...]:
+    """Return the right candidates that are fastest on one bench case, the fastest first."""
+    query = (
+        select(Step.candidate_id)
+        .join(Evaluation, Evaluation.step_id == Step.id)
+        .join(CaseRow, CaseRow.step_id == Step.id)
+        .where(
+            Step.run_id == scope.run_id,
+            Step.task_id == scope.task_id,
+            Evaluation.fitness.is_not(None),
+            CaseRow.stage == Stage.TIMING,
+            CaseRow.name == case,
+        )
+        .order_by(CaseRow.time_us, Step.number)
+        .limit(limit)
+    )
+    return tuple(row for row in connection.execute(query).scalars() if row is not None)
 
 
 def knob_table(connection: Connection, scope: Scope, source_sha: str) -> tuple[KnobRange, ...]:

@@ -9,7 +9,8 @@ from tilewright.archive.errors import StepConflictError
 from tilewright.archive.records import OpenStep, ParentLink, PlannedStep, StepKey, StepState
 from tilewright.archive.runs import Budget
 from tilewright.archive.schema import Blob, BudgetRow, Step, StepParent
-from tilewright.archive.store_blobs import adding, changing, in_scope, put_program, upserting
+from tilewright.archive.statements import Upsert, adding, changing, in_scope
+from tilewright.archive.store_blobs import put_program
 from tilewright.tasks.candidate import Candidate
 
 
@@ -26,8 +27,8 @@ class StepRow(NamedTuple):
 
 _CAPS = ("cap_candidates", "cap_wall_s", "cap_cost_usd")
 _COUNT_TASKS = select(func.count()).select_from(BudgetRow).where(BudgetRow.run_id == bindparam("of_run"))
-_ENTER = upserting(BudgetRow, lambda entry: entry.on_conflict_do_nothing())
-_CAP = upserting(
+_ENTER = Upsert(BudgetRow, lambda entry: entry.on_conflict_do_nothing())
+_CAP = Upsert(
     BudgetRow,
     lambda entry: entry.on_conflict_do_update(
         index_elements=["run_id", "task_id"], set_={cap: entry.excluded[cap] for cap in _CAPS}
@@ -62,7 +63,7 @@ def add_budget(connection: Connection, run_id: str, task_id: str, budget: Budget
         "cap_wall_s": budget.wall_s,
         "cap_cost_usd": budget.cost_usd,
     }
-    connection.execute(_CAP[connection.dialect.name], row)
+    connection.execute(_CAP.within(connection), row)
 
 
 def next_number(connection: Connection, run_id: str, task_id: str) -> int:
@@ -88,7 +89,7 @@ def plan(connection: Connection, planned: PlannedStep) -> None:
         raise StepConflictError(f"expected step {expected} to be planned next; got {key.number}")
     names = {"run_id": key.run_id, "task_id": key.task_id}
     if key.number == 0:
-        connection.execute(_ENTER[connection.dialect.name], {**names, "position": 0})
+        connection.execute(_ENTER.within(connection), {**names, "position": 0})
     fields = {"state": StepState.PLANNED, "operator": planned.operator, "archive_seq": planned.archive_seq}
     step_id = connection.execute(_ADD_STEP, {**names, **fields, "number": key.number}).scalar_one()
     rows = [

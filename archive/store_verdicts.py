@@ -3,10 +3,11 @@
 from sqlalchemy import Connection, ScalarSelect, func, select
 
 from tilewright.archive.runs import TaskSummary
-from tilewright.archive.schema import BudgetRow, Build, Evaluation, Run, Step, Task
-from tilewright.archive.store_queries import Scope, best_row, budget, elite_rows, spent
+from tilewright.archive.schema import BudgetRow, Build, Evaluation, FailureRow, Run, Step, Task
+from tilewright.archive.store_queries import Scope, best_row, budget, elite_rows, failure_of, spent
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Report, Reward
+from tilewright.sandbox.failure import Failure
 
 
 def find_report(connection: Connection, candidate_id: str) -> Report | None:
@@ -29,6 +30,14 @@ def find_recording(connection: Connection, candidate_id: str) -> Recording | Non
     return connection.execute(
         select(Build.recording).where(Build.candidate_id.in_(judged)).order_by(Build.id.desc()).limit(1)
     ).scalar_one_or_none()
+
+
+def find_failure(connection: Connection, candidate_id: str) -> Failure | None:
+    """Return why a candidate, or the one it repeats, was refused last; None if it was not."""
+    step_id = connection.execute(
+        select(func.max(FailureRow.step_id)).where(FailureRow.step_id.in_(_verdict_steps(candidate_id)))
+    ).scalar_one_or_none()
+    return None if step_id is None else failure_of(connection, step_id)
 
 
 def _verdict_steps(candidate_id: str) -> ScalarSelect[int]:

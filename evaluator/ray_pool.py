@@ -1,15 +1,15 @@
-"""Ray actors that record and judge: one place a CPU, dead ones replaced."""
+"""Ray actors that record and judge: one place a CPU, dead ones replaced.
+
+Importing Ray fixes some of its settings, so this module is imported within `cluster.ray_cluster` only.
+"""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 import ray
 from ray.exceptions import RayError
 
-from tilewright.evaluator.cluster import ray_cluster
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.pool import EvaluationLostError
 from tilewright.evaluator.recording import Recording
@@ -28,7 +28,6 @@ class _Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     failure: Failure | None
 
 
-@ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)
 class _Worker:
     """A judge behind byte strings, so that both sides decode strictly."""
 
@@ -105,7 +104,8 @@ class RayPool:
         return await self._call("confirm", Report, task, candidate, recording)
 
     def _start(self) -> "ray.actor.ActorHandle":
-        return _Worker.remote(self._settings)
+        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Worker)
+        return actor.remote(self._settings)
 
     async def _call(self, verb: str, answer: type[Answered], *values: msgspec.Struct) -> Answered:
         payload = [msgspec.msgpack.encode(value) for value in values]
@@ -127,14 +127,3 @@ class RayPool:
                 self._free.put_nowait(worker)
                 return msgspec.msgpack.decode(data, type=answer)
         raise AssertionError("unreachable: the second attempt returns or raises")
-
-
-@contextmanager
-def open_ray_pool(settings: JudgeSettings, *, places: int, address: str | None = None) -> Iterator[RayPool]:
-    """Start Ray and its workers, and stop them at the end.
-
-    Raises:
-        ClusterError: Ray could not be started or joined.
-    """
-    with ray_cluster(cpus=places, address=address):
-        yield RayPool(settings, places)

@@ -117,4 +117,5 @@ def _most_promising(points: Floats, known: Floats, values: Floats, draws: numpy.
 
 def _kernel(left: Floats, right: Floats) -> Floats:
     squared = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :] - 2.0 * left @ right.T
-    return numpy.exp(-0.5 * numpy.maximum(squared, 0.0) / LENGTH_SCALE**2)
+    kernel: Floats = numpy.exp(-0.5 * numpy.maximum(squared, 0.0) / LENGTH_SCALE**2)
+    return kernel

@@ -18,9 +18,9 @@ _FORMS = (
     ("cross_entropy", ("plain", "streaming", "aligned", "block", "rows", "ticket", "split")),
     ("row_sum", ("plain", "streaming", "rows", "persistent", "split")),
     ("rotary", ("plain", "rows", "heads", "flat")),
-    ("matmul", ("plain", "grouped", "persistent", "split")),
-    ("attention", ("plain", "split")),
-    ("swiglu_mlp", ("plain", "dual")),
+    ("matmul", ("plain", "grouped", "persistent", "descriptor", "split")),
+    ("attention", ("plain", "split", "paired")),
+    ("swiglu_mlp", ("plain", "dual", "epilogue", "persistent")),
 )
 
 

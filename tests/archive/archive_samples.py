@@ -204,7 +204,7 @@ def make_report(
         )
         for case in BENCH
     )
-    steps_us = (CostTerm(name="softmax_kernel", us=median_us * own_share, reason="bound by memory"),)
+    steps_us = (CostTerm(name="0:softmax_kernel", us=median_us * own_share, reason="bound by memory"),)
     return Report(
         candidate_id=candidate.id,
         environment_id=make_environment().id,

@@ -119,7 +119,7 @@ def test_the_kernel_that_takes_the_most_time_decides():
         for plan in recording.plans
     )
     recording = structs.replace(recording, plans=plans, builds=(*recording.builds, second))
-    steps_us = tuple(CostTerm(name=name, us=us, reason="") for name, us in (("softmax_kernel", 1.0), ("tail", 9.0)))
+    steps_us = tuple(CostTerm(name=name, us=us, reason="") for name, us in (("0:softmax_kernel", 1.0), ("1:tail", 9.0)))
     report = structs.replace(REPORT, profile=structs.replace(REPORT.profile, steps_us=steps_us))
     assert describe(recording, report).cell == "async|independent|several"
 

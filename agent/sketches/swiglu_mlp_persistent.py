@@ -1,0 +1,180 @@
+"""SwiGLU MLP: the two fused products as persistent kernels, one program a multiprocessor walking over tiles."""
+
+import torch
+import triton
+import triton.language as tl
+
+KNOBS = {
+    "BLOCK_M": (128, 64, 256),
+    "BLOCK_N": (128, 64, 256),
+    "BLOCK_DOWN": (256, 128, 64),
+    "BLOCK_K": (64, 32, 128),
+    "GROUP_M": (8, 4, 16, 1),
+    "PROGRAMS": (1, 2),
+    "num_warps": (8, 4),
+    "num_stages": (3, 4, 2),
+}
+knobs = {name: values[0] for name, values in KNOBS.items()}
+
+
+@triton.jit
+def find_tile(program, m, n, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
+    tiles_m = tl.cdiv(m, BLOCK_M)
+    group_size = GROUP_M * tl.cdiv(n, BLOCK_N)
+    first_m = program // group_size * GROUP_M
+    height = tl.minimum(tiles_m - first_m, GROUP_M)
+    return first_m + program % group_size % height, program % group_size // height
+
+
+@triton.jit
+def gate_up_kernel(
+    x_ptr,
+    gate_ptr,
+    up_ptr,
+    out_ptr,
+    m,
+    n,
+    k,
+    x_stride_m,
+    x_stride_k,
+    gate_stride_n,
+    gate_stride_k,
+    up_stride_n,
+    up_stride_k,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP_M: tl.constexpr,
+    EVEN_K: tl.constexpr,
+):
+    tiles = tl.cdiv(m, BLOCK_M) * tl.cdiv(n, BLOCK_N)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), flatten=True):
+        tile_m, tile_n = find_tile(tile, m, n, BLOCK_M, BLOCK_N, GROUP_M)
+        # Rows and columns beyond the edge wrap round: they read valid memory and are never stored.
+        row = ((tile_m * BLOCK_M + tl.arange(0, BLOCK_M)) % m).to(tl.int64)
+        col = ((tile_n * BLOCK_N + tl.arange(0, BLOCK_N)) % n).to(tl.int64)
+        inner = tl.arange(0, BLOCK_K)
+        x_ptrs = x_ptr + row[:, None] * x_stride_m + inner[None, :] * x_stride_k
+        gate_ptrs = gate_ptr + inner[:, None] * gate_stride_k + col[None, :] * gate_stride_n
+        up_ptrs = up_ptr + inner[:, None] * up_stride_k + col[None, :] * up_stride_n
+        gate = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        up = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        for start in range(0, k, BLOCK_K):
+            if EVEN_K:
+                x = tl.load(x_ptrs)
+                w_gate = tl.load(gate_ptrs)
+                w_up = tl.load(up_ptrs)
+            else:
+                x = tl.load(x_ptrs, mask=inner[None, :] < k - start, other=0.0)
+                w_gate = tl.load(gate_ptrs, mask=inner[:, None] < k - start, other=0.0)
+                w_up = tl.load(up_ptrs, mask=inner[:, None] < k - start, other=0.0)
+            gate = tl.dot(x, w_gate, gate, input_precision="ieee")
+            up = tl.dot(x, w_up, up, input_precision="ieee")
+            x_ptrs += BLOCK_K * x_stride_k
+            gate_ptrs += BLOCK_K * gate_stride_k
+            up_ptrs += BLOCK_K * up_stride_k
+        product = gate / (1.0 + tl.exp(-gate)) * up
+        out_row = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)[:, None]
+        out_col = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
+        tl.store(out_ptr + out_row.to(tl.int64) * n + out_col, product, mask=(out_row < m) & (out_col < n))
+
+
+@triton.jit
+def linear_kernel(
+    x_ptr,
+    w_ptr,
+    y_ptr,
+    m,
+    n,
+    k,
+    x_stride_m,
+    x_stride_k,
+    w_stride_n,
+    w_stride_k,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    GROUP_M: tl.constexpr,
+    EVEN_K: tl.constexpr,
+):
+    tiles = tl.cdiv(m, BLOCK_M) * tl.cdiv(n, BLOCK_N)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), flatten=True):
+        tile_m, tile_n = find_tile(tile, m, n, BLOCK_M, BLOCK_N, GROUP_M)
+        # Rows and columns beyond the edge wrap round: they read valid memory and are never stored.
+        row = ((tile_m * BLOCK_M + tl.arange(0, BLOCK_M)) % m).to(tl.int64)
+        col = ((tile_n * BLOCK_N + tl.arange(0, BLOCK_N)) % n).to(tl.int64)
+        inner = tl.arange(0, BLOCK_K)
+        x_ptrs = x_ptr + row[:, None] * x_stride_m + inner[None, :] * x_stride_k
+        w_ptrs = w_ptr + inner[:, None] * w_stride_k + col[None, :] * w_stride_n
+        total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        for start in range(0, k, BLOCK_K):
+            if EVEN_K:
+                x = tl.load(x_ptrs)
+                w = tl.load(w_ptrs)
+            else:
+                x = tl.load(x_ptrs, mask=inner[None, :] < k - start, other=0.0)
+                w = tl.load(w_ptrs, mask=inner[:, None] < k - start, other=0.0)
+            total = tl.dot(x, w, total, input_precision="ieee")
+            x_ptrs += BLOCK_K * x_stride_k
+            w_ptrs += BLOCK_K * w_stride_k
+        out_row = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)[:, None]
+        out_col = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
+        tl.store(y_ptr + out_row.to(tl.int64) * n + out_col, total, mask=(out_row < m) & (out_col < n))
+
+
+class ModelNew(torch.nn.Module):
+    def __init__(self, dim, hidden):
+        super().__init__()
+        self.w_gate = torch.nn.Parameter(torch.empty(hidden, dim))
+        self.w_up = torch.nn.Parameter(torch.empty(hidden, dim))
+        self.w_down = torch.nn.Parameter(torch.empty(dim, hidden))
+
+    def forward(self, x):
+        batch, dim = x.shape
+        hidden = self.w_gate.shape[0]
+        product = torch.empty((batch, hidden), dtype=x.dtype, device=x.device)
+        y = torch.empty((batch, dim), dtype=x.dtype, device=x.device)
+        block_m, block_n, block_k = knobs["BLOCK_M"], knobs["BLOCK_N"], knobs["BLOCK_K"]
+        block_down = knobs["BLOCK_DOWN"]
+        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+        programs = processors * knobs["PROGRAMS"]
+        if x.dtype == torch.float32:
+            # Exact float32 products run on the ordinary cores, which want small tiles.
+            block_m, block_n, block_k, block_down = 64, 32, 16, 64
+        gate_up_kernel[(min(triton.cdiv(batch, block_m) * triton.cdiv(hidden, block_n), programs),)](
+            x,
+            self.w_gate,
+            self.w_up,
+            product,
+            batch,
+            hidden,
+            dim,
+            *x.stride(),
+            *self.w_gate.stride(),
+            *self.w_up.stride(),
+            BLOCK_M=block_m,
+            BLOCK_N=block_n,
+            BLOCK_K=block_k,
+            GROUP_M=knobs["GROUP_M"],
+            EVEN_K=dim % block_k == 0,
+            num_warps=knobs["num_warps"],
+            num_stages=knobs["num_stages"],
+        )
+        linear_kernel[(min(triton.cdiv(batch, block_m) * triton.cdiv(dim, block_down), programs),)](
+            product,
+            self.w_down,
+            y,
+            batch,
+            dim,
+            hidden,
+            *product.stride(),
+            *self.w_down.stride(),
+            BLOCK_M=block_m,
+            BLOCK_N=block_down,
+            BLOCK_K=block_k,
+            GROUP_M=knobs["GROUP_M"],
+            EVEN_K=hidden % block_k == 0,
+            num_warps=knobs["num_warps"],
+            num_stages=knobs["num_stages"],
+        )
+        return y
