@@ -7,6 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from tilewright.evaluator.formulas import FORMULAS
+
 _WIDE = {
     torch.float16: torch.float64,
     torch.bfloat16: torch.float64,
@@ -74,8 +76,9 @@ def _widened(value: object) -> object:
 class Reordered(TorchDispatchMode):
     """Run reductions in another order: back to front and in pieces added one after another in float32.
 
-    Results are rounded to the operands' type after each operation, as eager does. Attention runs as GPU
-    kernels do it, with the scaled query and the probabilities rounded to the operands' type.
+    Results are rounded to the operands' type after each operation, as eager does. Elementary functions are
+    computed from exp and log in float32 (`formulas`). Attention runs as GPU kernels do it, with the scaled query
+    and the probabilities rounded to the operands' type.
 
     Args:
         flip: Whether reduced dimensions are walked back to front.
@@ -95,9 +98,13 @@ class Reordered(TorchDispatchMode):
         kwargs: Keywords | None = None,
     ) -> object:
         """Replace the reductions that the table knows; run everything else as it is."""
-        replacement = _REORDERED.get(str(func))
-        first = args[0] if args else None
-        if replacement is None or not (isinstance(first, torch.Tensor) and first.is_floating_point()):
+        name, first = str(func), args[0] if args else None
+        replacement, formula = _REORDERED.get(name), FORMULAS.get(name)
+        if not (isinstance(first, torch.Tensor) and first.is_floating_point()):
+            return func(*args, **(kwargs or {}))
+        if formula is not None:
+            return formula(first.float(), *args[1:], **(kwargs or {})).to(first.dtype)
+        if replacement is None:
             return func(*args, **(kwargs or {}))
         given = {name: value for name, value in (kwargs or {}).items() if value is not None}
         if given and replacement not in _WITH_KEYWORDS:

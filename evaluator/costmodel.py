@@ -12,7 +12,7 @@ from tilewright.evaluator.traffic import launch_traffic
 from tilewright.sandbox.plan import Aten, Launch, LaunchPlan, View, Views
 from tilewright.sandbox.protocol import LaunchCount
 from tilewright.sandbox.targets import Target
-from tilewright.tasks.spec import CaseRole, KernelTask
+from tilewright.tasks.spec import Case, CaseRole, KernelTask
 
 # How far estimates lie from times measured on an H200, for kernels that the constants were fitted to.
 BAND = 0.25
@@ -48,23 +48,29 @@ def estimate(
         raise CostModelError(f"expected the operations of {len(cases)} bench cases, got {len(eager)}")
     plans = {plan.case: plan for plan in recording.plans}
     counted = {one.case: one.launches for one in counts}
+    missing = [case.name for case in cases if case.name not in plans or case.name not in counted]
+    if missing:
+        raise CostModelError(f"expected a plan and a count of {missing[0]}: record and count every bench case")
     timing: list[Timing] = []
     for case, operations in zip(cases, eager, strict=True):
-        if case.name not in plans or case.name not in counted:
-            raise CostModelError(f"expected a plan and a count of {case.name}: record and count every bench case")
-        steps = step_terms(recording, plans[case.name], counted[case.name], target, hardware)
-        timing.append(
-            Timing(
-                case=case.name,
-                kind=TimeKind.ESTIMATED,
-                device=hardware.device,
-                candidate=_span(math.fsum(term.us for term in steps)),
-                baselines=baselines(case, operations, target, hardware),
-                floor_us=floor_us(case, operations, hardware),
-                terms=steps,
-            )
-        )
+        terms = step_terms(recording, plans[case.name], counted[case.name], target, hardware)
+        timing.append(_timing(case, operations, terms, target, hardware))
     return tuple(timing)
+
+
+def _timing(
+    case: Case, operations: tuple[EagerOp, ...], terms: tuple[CostTerm, ...], target: Target, hardware: Hardware
+) -> Timing:
+    """Return the estimated time of one case from its terms."""
+    return Timing(
+        case=case.name,
+        kind=TimeKind.ESTIMATED,
+        device=hardware.device,
+        candidate=_span(math.fsum(term.us for term in terms)),
+        baselines=baselines(case, operations, target, hardware),
+        floor_us=floor_us(case, operations, hardware),
+        terms=terms,
+    )
 
 
 def _span(us: float) -> TimeSpan:

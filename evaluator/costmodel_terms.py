@@ -86,8 +86,8 @@ class LaunchWork:
 
     @property
     def flight_bytes(self) -> float:
-        """Bytes under way at once on the whole device."""
-        per_program = (self.traffic.requested_bytes) / max(1, self.launch.programs)
+        """Bytes of loads under way at once on the whole device; stores wait for nothing."""
+        per_program = self.traffic.requested_loads / max(1, self.launch.programs)
         ahead = self.facts.shared_bytes if self.is_pipelined else self.pass_bytes
         return min(self.slots, self.launch.programs) * min(max(ahead, 1.0), max(per_program, 1.0))
 
@@ -115,13 +115,14 @@ def launch_terms(work: LaunchWork) -> tuple[CostTerm, ...]:
 
 
 def _dram(work: LaunchWork) -> CostTerm:
-    """Return the time of DRAM traffic, at the bandwidth that the bytes under way can draw (Little's law)."""
-    hardware = work.hardware
+    """Return the time of DRAM traffic; loads draw the bandwidth that the bytes under way allow (Little's law)."""
+    hardware, traffic = work.hardware, work.traffic
     needed = hardware.dram_gb_s * hardware.memory_latency_ns
-    share = math.tanh(work.flight_bytes / needed)
-    us = hardware.dram_us(work.traffic.dram_bytes) / max(share, 1e-3)
+    share = max(1e-3, math.tanh(work.flight_bytes / needed)) if traffic.requested_loads else 1.0
+    loads = traffic.dram_bytes - (traffic.compulsory_bytes - traffic.unique_loads)
+    us = hardware.dram_us(loads / share + traffic.dram_bytes - loads)
     reason = (
-        f"{work.traffic.dram_bytes / 1e6:.1f} MB at {share:.0%} of {hardware.dram_gb_s:.0f} GB/s: "
+        f"{traffic.dram_bytes / 1e6:.1f} MB, loads at {share:.0%} of {hardware.dram_gb_s:.0f} GB/s: "
         f"{work.flight_bytes / 1e6:.1f} MB under way, {needed / 1e6:.1f} MB fill the latency"
     )
     return CostTerm(name="dram", us=us, reason=reason)
@@ -203,6 +204,6 @@ def _atomics(work: LaunchWork) -> CostTerm:
     count = work.count.atomic_operations
     if not count:
         return CostTerm(name="atomics", us=0.0, reason="")
-    addresses = max(1.0, count / max(1, work.launch.programs))
+    addresses = min(float(count), max(1.0, work.traffic.scratch_bytes / 4))
     us = count / min(_ATOMICS_PER_US, _ATOMICS_PER_ADDRESS_US * addresses)
-    return CostTerm(name="atomics", us=us, reason=f"{count / 1e3:.1f} thousand, to at least {addresses:.0f} addresses")
+    return CostTerm(name="atomics", us=us, reason=f"{count / 1e3:.1f} thousand, to about {addresses:.0f} addresses")

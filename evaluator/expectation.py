@@ -128,7 +128,7 @@ def _classify(observed: Observed, dtype: DType, may_overflow: bool) -> tuple[npt
     step = float(half_ulp(np.array([limit]), dtype)[0])
     with np.errstate(invalid="ignore"):
         kinds = kinds_of(np.where(np.abs(exact) >= limit + step, np.copysign(np.inf, exact), exact))
-        free: Flags = np.abs(np.abs(exact) - limit) <= _BORDER_ROUNDINGS * step
+        free: Flags = np.zeros(exact.shape, dtype=np.bool_)
         for other in trusted:
             free |= kinds_of(other) != kinds
         overflows = (np.abs(kinds) == 1) & np.isfinite(exact)
@@ -136,6 +136,7 @@ def _classify(observed: Observed, dtype: DType, may_overflow: bool) -> tuple[npt
             # partial sums overflow in one order and not in another
             free |= (kinds == 0) & (np.abs(exact) > limit * _NEAR_OVERFLOW)
             kinds[overflows] = OVERFLOW
+        free |= np.abs(np.abs(exact) - limit) <= _BORDER_ROUNDINGS * step
         size = np.abs(exact[kinds == 0]).max(initial=0.0)
         if may_overflow and any((np.abs(other - exact)[kinds == 0] > _LOST * size).any() for other in trusted):
             free |= kinds == 0

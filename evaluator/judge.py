@@ -16,7 +16,7 @@ from tilewright.evaluator.hardware import find_hardware
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.lint import hint_for
 from tilewright.evaluator.preparation import Preparations
-from tilewright.evaluator.profile import profile
+from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.recording import CaseCount, Recording
 from tilewright.evaluator.report import Admission, Environment, Report, Timing
 from tilewright.evaluator.stages import run_stages
@@ -156,7 +156,7 @@ class Judge:
             stages=outcome.stages,
             timing=timing,
             counts=counts,
-            profile=profile(recording, counts, timing, self._target) if timing else None,
+            profile=diagnose(recording, counts, timing, self._target) if timing else None,
             failure=failure,
             judge_s=time.monotonic() - start_s,
         )

@@ -70,6 +70,7 @@ class Gate:
         self._refuse_all((problem,) if problem else ())
 
     def _note(self, kind: FailureKind, node: ast.AST, rule: str, message: str, right_form: str) -> None:
+        """Note a violation of any kind."""
         line = getattr(node, "lineno", 1)
         finding = Finding(line=line, rule=rule, message=message, right_form=right_form)
         self.violations.append(Violation(kind=kind, finding=finding))

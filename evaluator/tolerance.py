@@ -17,6 +17,8 @@ Flags = npt.NDArray[np.bool_]
 # CPU eager adds more widely than a GPU, so its own error is no fair measure in float32.
 _FLOAT32_ROUNDINGS = 8.0
 _LONG_REDUCTION = 64
+# Each element may also be off by this share of the largest one: functions computed from exp lose that near zero.
+_LARGEST_SHARE = 2.0**-22
 # Hardware functions flush float32 denormals to zero.
 _FLOAT32_SMALLEST_NORMAL = 2.0**-126
 _FLOAT32_HALF_ULP = 2.0**-24
@@ -75,8 +77,8 @@ def half_ulp(values: Reals, dtype: DType) -> Reals:
     """Return half the distance between neighbours of the type at each (finite) value."""
     _, exponents = np.frexp(values)
     smallest = _SMALLEST_EXPONENT[dtype]
-    # frexp gives a mantissa in [0.5, 1): the value's exponent is one less
-    exponents = np.maximum(exponents - 1, smallest)
+    # frexp gives a mantissa in [0.5, 1): the value's exponent is one less; of zero it says nothing
+    exponents = np.where(values == 0, smallest, np.maximum(exponents - 1, smallest))
     halves: Reals = np.ldexp(np.ones_like(values), exponents - dtype.mantissa_bits - 1)
     return halves
 
@@ -117,7 +119,8 @@ def _arithmetic(evidence: Evidence) -> Reals:
     else:
         spread = np.maximum(moved, _worst_ratio(moved, rounding) * rounding)
     growth = max(1.0, evidence.depth / _LONG_REDUCTION) ** 0.5
-    allowance: Reals = _FLOAT32_ROUNDINGS * growth * (rounding + spread) + _FLOAT32_SMALLEST_NORMAL
+    floor = _LARGEST_SHARE * np.abs(evidence.exact).max(initial=0.0) + _FLOAT32_SMALLEST_NORMAL
+    allowance: Reals = _FLOAT32_ROUNDINGS * growth * (rounding + spread) + floor
     return allowance
 
 
@@ -125,13 +128,12 @@ def _typical(evidence: Evidence, base: Reals) -> Reals:
     """Return the error that trusted answers make at each element, the worst of them.
 
     A few answers are a poor sample of one element's error, so each element also gets the most that they lose
-    anywhere beyond the rounding there (or, without cancellation, their worst share of the base).
+    anywhere beyond the rounding there; without cancellation no more than their worst share of the base.
     """
     typical: Reals = np.maximum.reduce(evidence.trusted)
-    if evidence.has_cancellation:
-        level: Reals = np.full_like(base, (typical - evidence.rounding).max(initial=0.0))
-    else:
-        level = _worst_ratio(typical, base) * base
+    level: Reals = np.full_like(base, (typical - evidence.rounding).max(initial=0.0))
+    if not evidence.has_cancellation:
+        level = np.minimum(level, _worst_ratio(typical, base) * base)
     return np.maximum(typical, level)
 
 

@@ -34,6 +34,7 @@ class Traffic:
         dram_bytes: Bytes that come from or go to DRAM.
         requested_loads: Of the requested bytes, those of loads.
         unique_loads: Of the compulsory bytes, those of loads.
+        scratch_bytes: Size of the buffers that it may write.
     """
 
     requested_bytes: float
@@ -41,6 +42,7 @@ class Traffic:
     dram_bytes: float
     requested_loads: float
     unique_loads: float
+    scratch_bytes: float
 
     @property
     def reread(self) -> float:
@@ -86,6 +88,7 @@ def launch_traffic(plan: LaunchPlan, step: int, count: LaunchCount, facts: Kerne
         dram_bytes=compulsory - cached + reread,
         requested_loads=loads,
         unique_loads=unique_loads,
+        scratch_bytes=float(buffers.scratch),
     )
 
 

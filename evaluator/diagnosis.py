@@ -3,9 +3,11 @@
 from tilewright.evaluator.recording import CaseCount, KernelFacts, Recording
 from tilewright.evaluator.report import CostTerm, Profile, Timing
 from tilewright.evaluator.traffic import SECTOR_BYTES
-from tilewright.sandbox.plan import Launch, LaunchPlan
+from tilewright.sandbox.plan import Aten, Launch, LaunchPlan
 from tilewright.sandbox.protocol import LaunchCount
 from tilewright.sandbox.targets import Target
+
+_WORTH_A_NOTE = 0.1  # of the time, or of the bytes
 
 # What each term of the cost model says a kernel is bound by.
 _BOUNDS = {
@@ -22,7 +24,7 @@ _BOUNDS = {
 }
 
 
-def profile(recording: Recording, counts: tuple[CaseCount, ...], timing: tuple[Timing, ...], target: Target) -> Profile:
+def diagnose(recording: Recording, counts: tuple[CaseCount, ...], timing: tuple[Timing, ...], target: Target) -> Profile:
     """Return where the time of the slowest bench case goes.
 
     Args:
@@ -41,7 +43,7 @@ def profile(recording: Recording, counts: tuple[CaseCount, ...], timing: tuple[T
         bound=_bound(slowest.terms),
         own_share=max(0.0, min(1.0, 1.0 - aten / total)) if total else 0.0,
         steps_us=steps,
-        notes=_notes(recording, plan, count.launches, target),
+        notes=_notes(recording, plan, count.launches, steps, target),
     )
 
 
@@ -74,12 +76,21 @@ def _bound(terms: tuple[CostTerm, ...]) -> str:
     return _BOUNDS[max(known, key=lambda kind: known[kind])] if known else "launch"
 
 
-def _notes(recording: Recording, plan: LaunchPlan, counts: tuple[LaunchCount, ...], target: Target) -> tuple[str, ...]:
-    """Return findings on each launch."""
+def _notes(
+    recording: Recording, plan: LaunchPlan, counts: tuple[LaunchCount, ...], timed: tuple[CostTerm, ...], target: Target
+) -> tuple[str, ...]:
+    """Return findings on each launch that takes a tenth of the time or more."""
+    total = sum(term.us for term in timed)
+    timed_steps = [step for step in plan.steps if isinstance(step, Launch | Aten)]
+    waiting = list(counts)
     notes: list[str] = []
-    for launch, count in zip(plan.launches, counts, strict=True):
-        facts = recording.build_of(launch.ptx_sha).facts
-        notes += [f"{launch.kernel}: {note}" for note in _launch_notes(launch, count, facts, target)]
+    for step, term in zip(timed_steps, timed, strict=True):
+        if isinstance(step, Aten):
+            continue
+        count = waiting.pop(0)
+        if step.programs and term.us >= _WORTH_A_NOTE * total:
+            facts = recording.build_of(step.ptx_sha).facts
+            notes += [f"{step.kernel}: {note}" for note in _launch_notes(step, count, facts, target)]
     return tuple(dict.fromkeys(notes))
 
 
@@ -94,7 +105,7 @@ def _launch_notes(launch: Launch, count: LaunchCount, facts: KernelFacts, target
     if loaded > 1.5 * count.load_bytes > 0:
         notes.append(f"loads use {count.load_bytes / loaded:.0%} of their sectors: neighbours should load neighbours")
     stored = count.store_sectors * SECTOR_BYTES
-    if stored > 1.5 * count.store_bytes > 0:
+    if stored > 1.5 * count.store_bytes > 0 and stored > _WORTH_A_NOTE * loaded:
         notes.append(f"stores use {count.store_bytes / stored:.0%} of their sectors")
     wide = facts.mix.global_loads_128 + facts.mix.ldgsts + facts.mix.utmaldg
     if facts.mix.global_loads > 2 * wide and target.backend == "cuda":

@@ -11,12 +11,14 @@ from msgspec import structs
 
 from tilewright.evaluator.aten_cost import EagerOp
 from tilewright.evaluator.costmodel import BAND, CostModelError, estimate
+from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.profile import profile
+from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.recording import CaseCount
 from tilewright.evaluator.report import Timing
 from tilewright.sandbox.plan import View
 from tilewright.sandbox.targets import UnknownTargetError, find_target, target_names
+from tilewright.tasks.spec import DType
 
 TARGET = find_target("cuda:90")
 HARDWARE = find_hardware("cuda:90")
@@ -113,15 +115,32 @@ def test_a_row_that_is_read_twice_stays_in_the_cache_if_it_is_short() -> None:
         both = (CaseCount(case=counted.case, launches=(again,)),)
         return terms((task, recording, both))["dram"] / terms((task, recording, (counted,)))["dram"]
 
-    assert twice(2048) == pytest.approx(1.0, rel=0.02)
-    assert twice(65536) > 1.3
+    assert twice(2048) <= 1.0
+    assert twice(65536) > 1.25
 
 
 def test_atomics_on_one_address_queue() -> None:
+    def atomics_us(addresses: int) -> float:
+        case = samples.bench("sum", (samples.tensor(8192, 8192),), (samples.tensor(addresses, dtype=DType.FLOAT32),))
+        work = samples.count(8192, 1 << 27, 0, atomic_operations=8192)
+        step = samples.launch(0, 1, programs=8192)
+        return terms(samples.sample(case, step, work, samples.facts(blocks=8, total=100, global_loads_128=4)))[
+            "atomics"
+        ]
+
+    assert atomics_us(1) > 10
+    assert atomics_us(8192) < 1
+
+
+def test_a_kernel_that_only_stores_draws_the_full_bandwidth() -> None:
     task, recording, (counted,) = samples.softmax_block()
     (work,) = counted.launches
-    queued = (CaseCount(case=counted.case, launches=(structs.replace(work, atomic_operations=8192),)),)
-    assert terms((task, recording, queued))["atomics"] > 10
+    blind = structs.replace(work, load_bytes=0, load_sectors=0, special_operations=0)
+    found = samples.facts(blocks=8, total=40, global_stores=4, global_stores_128=4)
+    recording = structs.replace(recording, builds=(structs.replace(recording.builds[0], facts=found),))
+    timing = timing_of((task, recording, (CaseCount(case=counted.case, launches=(blind,)),)))
+    assert timing.candidate.median_us == pytest.approx(35, rel=0.05)
+    assert beyond_floor((timing,)) is not None
 
 
 def test_a_second_step_pays_its_launch_and_its_bytes() -> None:
@@ -132,7 +151,7 @@ def test_a_second_step_pays_its_launch_and_its_bytes() -> None:
     two = structs.replace(recording, plans=(structs.replace(plan, steps=(*plan.steps, samples.fill(view))),))
     timing = timing_of((task, two, counts))
     assert timing.candidate.median_us > us(samples.softmax_block()) + 30
-    found = profile(two, counts, (timing,), TARGET)
+    found = diagnose(two, counts, (timing,), TARGET)
     assert found.own_share == pytest.approx(us(samples.softmax_block()) / timing.candidate.median_us)
     assert [term.name for term in found.steps_us] == ["0:kernel", "1:aten.fill_.Scalar"]
 
@@ -145,7 +164,7 @@ def test_a_small_intermediate_is_read_from_the_cache() -> None:
     found = samples.recording_of(plan, kernel=samples.facts(blocks=8, total=100, global_loads_128=1))
     timing = timing_of((samples.task_of(case), found, (CaseCount(case="two", launches=(work, work)),)))
     dram = [term.us for term in timing.terms if term.name.endswith(" dram")]
-    assert dram[1] == pytest.approx(dram[0] / 2)
+    assert dram[1] < 0.8 * dram[0]
 
 
 def test_an_empty_grid_costs_its_launch_only() -> None:
@@ -187,7 +206,7 @@ def test_an_unknown_target_is_named() -> None:
 )
 def test_a_profile_says_what_bounds_a_kernel(sample: samples.Sample, bound: str, note: str | None) -> None:
     _, recording, counts = sample
-    found = profile(recording, counts, (timing_of(sample),), TARGET)
+    found = diagnose(recording, counts, (timing_of(sample),), TARGET)
     assert found.bound == bound
     assert found.own_share == 1.0
     assert note is None or any(note in one for one in found.notes)
