@@ -10,7 +10,7 @@ from tilewright.archive.schema import BanditEvent, BudgetRow, Step
 from tilewright.archive.statements import adding, changing, in_scope, table_of
 from tilewright.archive.store_facts import find_verdict, store_facts
 from tilewright.archive.store_map import insert_candidate, next_seq, stored_insertion
-from tilewright.archive.store_steps import candidate_columns, find_step
+from tilewright.archive.store_steps import candidate_columns, candidate_of, find_step
 
 _END_STEP = changing(Step).where(Step.id == bindparam("of_step"))
 _STEP_OF = (
@@ -48,7 +48,9 @@ def finish(connection: Connection, finished: FinishedStep, bins: Bins) -> Insert
         return stored_insertion(connection, finished.key, step.finished_seq)
     _check(finished, step.candidate_id)
     columns: dict[str, object] = {}
-    if finished.candidate is not None and step.candidate_id is None:
+    if finished.candidate is None and step.candidate_id is not None:
+        finished = structs.replace(finished, candidate=candidate_of(connection, step.id))
+    elif finished.candidate is not None and step.candidate_id is None:
         columns = candidate_columns(connection, finished.key, finished.candidate)
     finished, repeats_step_id = _repetition(connection, finished, step.id)
     store_facts(connection, step.id, finished)

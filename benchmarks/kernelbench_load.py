@@ -18,20 +18,22 @@ from tilewright.tasks.spec import Case, CaseRole, KernelTask, TensorSpec
 from tilewright.tasks.suite import find_task_files
 
 MOST_SMALL_ELEMENTS = 20_000
+MOST_SMALL_PARAMETERS = 100_000
 PARALLEL = 2
 TIME_LIMIT_S = 120.0
 
 
-def count_elements(case: Case) -> int:
-    """Return the elements of all inputs, parameters and outputs of a case."""
-    inputs = sum(spec.elements for spec in case.inputs if isinstance(spec, TensorSpec))
-    return inputs + sum(one.tensor.elements for one in case.parameters) + sum(one.elements for one in case.outputs)
+def is_small(case: Case) -> bool:
+    """Return whether the interpreter can run a case in some tens of milliseconds."""
+    elements = sum(spec.elements for spec in (*case.inputs, *case.outputs) if isinstance(spec, TensorSpec))
+    parameters = sum(one.tensor.elements for one in case.parameters)
+    return elements <= MOST_SMALL_ELEMENTS and parameters <= MOST_SMALL_PARAMETERS
 
 
 def classify(task: KernelTask) -> str:
     """Return whether the cases of every role but `bench` fit the interpreter."""
     small = [case for case in task.cases if case.role is not CaseRole.BENCH]
-    return "small cases" if all(count_elements(case) <= MOST_SMALL_ELEMENTS for case in small) else "large cases only"
+    return "small cases" if all(is_small(case) for case in small) else "large cases only"
 
 
 def load(path: Path) -> tuple[Path, str, str]:

@@ -148,6 +148,20 @@ def test_a_refused_finish_stores_nothing(archive: Archive, run_id: str, task: Ke
     assert [step.state for step in archive.open_steps(run_id, task.id)] == [StepState.PLANNED]
 
 
+def test_a_step_may_be_finished_without_repeating_its_candidate(archive: Archive, run_id: str, task: KernelTask):
+    key, candidate = key_of(run_id, task, 0), make_candidate(task, 0)
+    plan(archive, key)
+    archive.propose_step(key, candidate)
+    insertion = archive.finish_step(structs.replace(right_step(key, candidate), candidate=None))
+    assert archive.elite(run_id, task.id, insertion.cell).candidate == candidate
+
+
+def test_a_failure_without_a_candidate_is_refused(archive: Archive, run_id: str, task: KernelTask):
+    key = key_of(run_id, task, 0)
+    with pytest.raises(StepConflictError, match="a candidate with a failure"):
+        make_step(archive, FinishedStep(key=key, state=StepState.FAILED, arm="sketch", failure=make_failure()))
+
+
 def test_open_steps_carry_their_candidates_and_parents(archive: Archive, run_id: str, task: KernelTask):
     parent, child = make_candidate(task, 0), make_candidate(task, 1)
     make_step(archive, right_step(key_of(run_id, task, 0), parent))
@@ -239,6 +253,21 @@ def test_attempts_can_be_asked_for_one_source(archive: Archive, run_id: str, tas
         make_step(archive, right_step(key_of(run_id, task, number), candidate))
     sha = archive.attempts(run_id, task.id)[0].source_sha
     assert [one.number for one in archive.attempts(run_id, task.id, source_sha=sha)] == [3, 1]
+
+
+def test_programs_are_ranked_by_their_best_time(archive: Archive, run_id: str, task: KernelTask):
+    for number in range(4):
+        candidate = make_candidate(task, number, source=f"# source {number % 2}\n")
+        make_step(archive, right_step(key_of(run_id, task, number), candidate, fitness=float(number)))
+    plan(archive, key_of(run_id, task, 4))
+    archive.propose_step(key_of(run_id, task, 4), make_candidate(task, 4, source="# source 1\n"))
+    first, second = archive.programs(run_id, task.id)
+    assert (first.trials, second.trials) == (3, 2)
+    assert (first.best_us, second.best_us) == (pytest.approx(12.5), pytest.approx(25.0))
+    assert [one.number for one in archive.trials(run_id, task.id, first.source_sha)] == [4, 3, 1]
+    assert archive.has_tried(run_id, task.id, first.source_sha)
+    assert not archive.has_tried(run_id, task.id, "0" * 64)
+    assert [knob.name for knob in archive.knob_table(run_id, task.id, first.source_sha)] == ["BLOCK"]
 
 
 def test_points_that_do_not_fit_the_target_are_infeasible(archive: Archive, run_id: str, task: KernelTask):
