@@ -17,6 +17,7 @@ from tilewright.agent.results import Finding, ResultRow, Totals, result_rows, to
 from tilewright.archive.runs import RunRecord, RunStatus
 from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.report import Report
+from tilewright.sandbox.targets import find_target
 from tilewright.tasks.candidate import Candidate, Knob, Origin
 from tilewright.tasks.errors import TaskError, UserError
 from tilewright.tasks.loading import load_task
@@ -137,6 +138,7 @@ def resume(name: str | None, *, archive: str, observer: Observer | None = None) 
     Raises:
         UserError: There is no such run, or it is finished.
     """
+    open_archive(archive, writable=False).close()  # opening it to write would create one where there is none
     with open_archive(archive, writable=True) as opened:
         if name is not None:
             return _continue(opened, opened.run(name), observer or Silence())
@@ -168,15 +170,15 @@ def evaluate(
     Raises:
         UserError: A file cannot be read or a knob is malformed.
     """
-    from tilewright.evaluator.judge import judge_once
-
     observer = observer or Silence()
-    known = load_task(_single_file(task))
-    observer.preparing(f"judging {kernel.name} on {known.title}")
-    candidate = Candidate(
-        task_id=known.id, source=_read(kernel), knobs=_parse_knobs(knobs), origin=Origin(operator="user")
-    )
-    return judge_once(known, candidate, target=target or local_target_name() or DEFAULT_TARGET, seed=seed)
+    goal = find_target(target or local_target_name() or DEFAULT_TARGET)
+    chosen, source, file = _parse_knobs(knobs), _read(kernel), _single_file(task)
+    observer.preparing(f"judging {kernel.name} on {file.stem}")
+    known = load_task(file)
+    from tilewright.evaluator.judge import judge_once  # loads torch: after the mistakes that need none
+
+    candidate = Candidate(task_id=known.id, source=source, knobs=chosen, origin=Origin(operator="user"))
+    return judge_once(known, candidate, target=goal.name, seed=seed)
 
 
 def _continue(archive: Archive, record: RunRecord, observer: Observer) -> RunOutcome:

@@ -14,6 +14,7 @@ from tilewright.tasks.candidate import source_sha
 from tilewright.tasks.spec import CaseRole, KernelTask
 
 MOST_CONFIRMED = 3  # elites that are judged again before a task is left without a winner
+LEAST_OWN_SHARE = 0.3  # of the time in the candidate's own kernels; below it, PyTorch's operations do the work
 NO_WIN_SHARE = 1.04  # a speed-up below this is within the estimate's and the clock's uncertainty
 
 
@@ -104,7 +105,7 @@ class Confirmer:
     async def champion(self, case: str, candidate_id: str) -> Champion | None:
         """Return a candidate as champion of a case, or None if it is not right this time."""
         report, recording = self._archive.report(candidate_id), self._archive.recording(candidate_id)
-        if report is None or recording is None:
+        if report is None or recording is None or report.profile is None or report.profile.own_share < LEAST_OWN_SHARE:
             return None
         if self._pool is not None and candidate_id not in self._reports:
             candidate = self._archive.candidate(candidate_id)

@@ -105,12 +105,24 @@ def make_engine(location: Location, *, writable: bool, survives_power_loss: bool
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
         if writable:
-            cursor.execute("PRAGMA journal_mode = WAL")
             cursor.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
         cursor.close()
 
     event.listen(engine, "connect", configure)
     return engine
+
+
+def keep_log(engine: Engine) -> None:
+    """Have SQLite write ahead into a log from now on, so that readers and the driver never wait for each other.
+
+    The mode stays with the file, so it is set only once the file is known to be an archive.
+    """
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
 
 
 def _file_uri(path: Path, *, writable: bool) -> str:

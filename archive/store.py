@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from tilewright.archive import store_entries, store_finish, store_steps
 from tilewright.archive.descriptors import BINS, Bins
 from tilewright.archive.errors import ReadOnlyArchiveError
-from tilewright.archive.location import Location, check_file, make_engine, parse_location
+from tilewright.archive.location import Location, check_file, keep_log, make_engine, parse_location
 from tilewright.archive.lock import writer_lock
 from tilewright.archive.migrations import check_readable, migrate
 from tilewright.archive.reader import ArchiveReader
@@ -138,6 +138,7 @@ def open_archive(
             resources.enter_context(writer_lock(where, engine))
             with engine.begin() as connection:
                 migrate(connection, where)
+            keep_log(engine)
         else:
             with engine.connect() as connection:
                 check_readable(connection, where)

@@ -6,7 +6,7 @@ import triton.language as tl
 
 KNOBS = {
     "BLOCK_M": (128, 64, 256),
-    "BLOCK_N": (64, 128, 32),
+    "BLOCK_N": (128, 64, 32),
     "num_warps": (8, 4),
     "num_stages": (3, 2, 4),
     "HEAVY_FIRST": (1, 0),

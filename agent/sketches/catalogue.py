@@ -20,7 +20,7 @@ _FORMS = (
     ("rotary", ("plain", "rows", "heads", "flat")),
     ("matmul", ("plain", "grouped", "persistent", "descriptor", "split")),
     ("attention", ("plain", "split", "paired")),
-    ("swiglu_mlp", ("plain", "dual", "epilogue", "persistent")),
+    ("swiglu_mlp", ("plain", "dual", "descriptor", "epilogue", "persistent")),
 )
 
 

@@ -1,7 +1,8 @@
-"""Cross entropy: online log-sum-exp over chunks that start on 16-byte borders whatever the row's length.
+"""Cross entropy: each thread keeps its own maximum and sum over vectors that start on 16-byte borders.
 
-A row of an odd length starts anywhere, and a load that may start anywhere moves one element at a time. Here
-each row is read from the border before its first element; what belongs to its neighbours is put out afterwards.
+A row of an odd length starts anywhere, and a load that may start anywhere moves one element at a time. Here the
+few elements before the first border are taken apart, whole chunks need no mask, and no chunk waits for a barrier:
+threads meet once, after the last one.
 """
 
 import torch
@@ -9,9 +10,9 @@ import triton
 import triton.language as tl
 
 KNOBS = {
-    "BLOCK_N": (4096, 8192, 2048, 16384),
-    "num_warps": (8, 4, 16, 32),
-    "num_stages": (3, 2, 4, 1),
+    "BLOCK_N": (4096, 2048, 1024, 8192),
+    "num_warps": (4, 8, 2, 16),
+    "num_stages": (1, 3, 2, 4),
     "BLOCK_ROWS": (4096, 1024, 8192),
 }
 knobs = {name: values[0] for name, values in KNOBS.items()}
@@ -20,38 +21,50 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
+def join(top, total, x):
+    new_top = tl.maximum(top, tl.max(x, axis=1))
+    # While only -inf was seen, add zeros, not exp(-inf + inf).
+    shift = tl.where(new_top == -float("inf"), 0.0, new_top)
+    added = tl.sum(tl.exp2((x - shift[:, None]) * LOG2E), axis=1)
+    return new_top, total * tl.exp2((top - shift) * LOG2E) + added
+
+
+@triton.jit
 def row_loss_aligned_kernel(
     logits_ptr,
     targets_ptr,
     loss_ptr,
     cols,
-    extent,
     logits_stride_row,
     targets_stride,
     BLOCK_N: tl.constexpr,
+    VECTOR: tl.constexpr,
     STAGES: tl.constexpr,
 ):
+    LANES: tl.constexpr = BLOCK_N // VECTOR
     row = tl.program_id(0).to(tl.int64)
     begin = row * logits_stride_row
-    border = begin // 8 * 8
-    lead = (begin - border).to(tl.int32)
-    offsets = tl.arange(0, BLOCK_N)
+    border = (begin + VECTOR - 1) // VECTOR * VECTOR
+    head = tl.minimum((border - begin).to(tl.int32), cols)
+    body = cols - head
+    whole = body // BLOCK_N * BLOCK_N
     target = tl.load(targets_ptr + row * targets_stride)
     chosen = tl.load(logits_ptr + begin + target).to(tl.float32)
-    top = -float("inf")
-    # One running sum a lane: the lanes are added once, after the last chunk.
-    total = tl.zeros((BLOCK_N,), tl.float32)
-    for start in tl.range(0, lead + cols, BLOCK_N, num_stages=STAGES):
-        index = border + start + offsets
-        x = tl.load(logits_ptr + index, mask=index < extent, other=0.0, eviction_policy="evict_first")
-        col = start + offsets - lead
-        x = tl.where((col >= 0) & (col < cols), x.to(tl.float32), -float("inf"))
-        new_top = tl.maximum(top, tl.max(x, axis=0))
-        # While only -inf was seen, add zeros, not exp(-inf + inf).
-        shift = tl.where(new_top == -float("inf"), 0.0, new_top)
-        total = total * tl.exp2((top - shift) * LOG2E) + tl.exp2((x - shift) * LOG2E)
-        top = new_top
-    tl.store(loss_ptr + row, (top - chosen) + tl.log(tl.sum(total, axis=0)))
+    vector = tl.arange(0, VECTOR)
+    first = tl.load(logits_ptr + begin + vector, mask=vector < head, other=-float("inf")).to(tl.float32)
+    offsets = tl.arange(0, LANES)[:, None] * VECTOR + vector[None, :]
+    body_ptrs = logits_ptr + border + offsets
+    top = tl.full((LANES,), -float("inf"), tl.float32)
+    total = tl.zeros((LANES,), tl.float32)
+    for start in tl.range(0, whole, BLOCK_N, num_stages=STAGES):
+        top, total = join(top, total, tl.load(body_ptrs + start).to(tl.float32))
+    last = tl.load(body_ptrs + whole, mask=whole + offsets < body, other=-float("inf"))
+    top, total = join(top, total, last.to(tl.float32))
+    row_top = tl.maximum(tl.max(top, axis=0), tl.max(first, axis=0))
+    shift = tl.where(row_top == -float("inf"), 0.0, row_top)
+    row_total = tl.sum(total * tl.exp2((top - shift) * LOG2E), axis=0)
+    row_total += tl.sum(tl.exp2((first - shift) * LOG2E), axis=0)
+    tl.store(loss_ptr + row, (row_top - chosen) + tl.log(row_total))
 
 
 @triton.jit
@@ -71,15 +84,16 @@ class ModelNew(torch.nn.Module):
             logits = logits.contiguous()
         loss = torch.empty((rows,), dtype=torch.float32, device=logits.device)
         mean = torch.empty((), dtype=logits.dtype, device=logits.device)
+        vector = 16 // logits.element_size()
         row_loss_aligned_kernel[(rows,)](
             logits,
             targets,
             loss,
             cols,
-            (rows - 1) * logits.stride(0) + cols,
             logits.stride(0),
             targets.stride(0),
-            BLOCK_N=min(knobs["BLOCK_N"], triton.next_power_of_2(cols + 7)),
+            BLOCK_N=max(min(knobs["BLOCK_N"], triton.next_power_of_2(cols)), vector),
+            VECTOR=vector,
             STAGES=knobs["num_stages"],
             num_warps=knobs["num_warps"],
         )

@@ -21,7 +21,7 @@ def row_loss_block_kernel(
     # The label's logit is asked for first, so that it arrives while the row is reduced.
     target = tl.load(targets_ptr + row * targets_stride)
     chosen = tl.load(row_ptr + target * logits_stride_col).to(tl.float32)
-    x = tl.load(row_ptr + offsets * logits_stride_col, mask=mask, other=-float("inf"), eviction_policy="evict_first")
+    x = tl.load(row_ptr + offsets * logits_stride_col, mask=mask, other=-float("inf"))
     x = x.to(tl.float32)
     top = tl.max(x, axis=0)
     total = tl.sum(tl.exp2((x - top) * LOG2E), axis=0)

@@ -5,10 +5,10 @@ import triton
 import triton.language as tl
 
 KNOBS = {
-    "ROWS": (2, 4, 1, 8),
-    "BLOCK_N": (4096, 2048, 1024, 8192),
-    "num_warps": (8, 4, 16),
-    "num_stages": (1, 2, 3),
+    "ROWS": (2, 1, 4, 8),
+    "BLOCK_N": (2048, 1024, 4096, 8192),
+    "num_warps": (4, 8, 16),
+    "num_stages": (3, 2, 1),
     "BLOCK_ROWS": (4096, 1024, 8192),
 }
 knobs = {name: values[0] for name, values in KNOBS.items()}

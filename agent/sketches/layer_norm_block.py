@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"ELEMENTS": (16, 8, 32, 64)}
+KNOBS = {"ELEMENTS": (32, 16, 8, 64)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
@@ -26,9 +26,9 @@ def layer_norm_block_kernel(
     offsets = tl.arange(0, BLOCK)
     mask = offsets < cols
     x_row_ptr = x_ptr + row * x_stride_row
-    x = tl.load(x_row_ptr + offsets * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_first")
-    weight = tl.load(weight_ptr + offsets * weight_stride, mask=mask, other=0.0, eviction_policy="evict_last")
-    bias = tl.load(bias_ptr + offsets * bias_stride, mask=mask, other=0.0, eviction_policy="evict_last")
+    x = tl.load(x_row_ptr + offsets * x_stride_col, mask=mask, other=0.0)
+    weight = tl.load(weight_ptr + offsets * weight_stride, mask=mask, other=0.0)
+    bias = tl.load(bias_ptr + offsets * bias_stride, mask=mask, other=0.0)
     x = x.to(tl.float32)
     share = 1.0 / cols
     # Scaling before the sum keeps sums of huge values finite.

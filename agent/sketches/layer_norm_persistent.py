@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"PROGRAMS": (4, 2, 1, 8), "ELEMENTS": (16, 8, 32), "num_stages": (1, 2, 3)}
+KNOBS = {"PROGRAMS": (8, 4, 2, 1), "ELEMENTS": (32, 16, 8), "num_stages": (3, 1, 2)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 

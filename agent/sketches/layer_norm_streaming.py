@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"BLOCK_N": (2048, 4096, 1024, 8192), "num_warps": (8, 4, 16, 2), "num_stages": (2, 1, 3, 4)}
+KNOBS = {"BLOCK_N": (1024, 2048, 4096, 8192), "num_warps": (4, 8, 16, 2), "num_stages": (1, 2, 3, 4)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
@@ -40,7 +40,7 @@ def layer_norm_streaming_kernel(
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = start + offsets
         mask = col < cols
-        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_last").to(tl.float32)
+        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0).to(tl.float32)
         distance = tl.where(mask, x - pivot, 0.0)
         rests += distance * share
         squares += distance * distance * share
@@ -52,9 +52,9 @@ def layer_norm_streaming_kernel(
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = start + offsets
         mask = col < cols
-        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
-        weight = tl.load(weight_ptr + col * weight_stride, mask=mask, other=0.0, eviction_policy="evict_last")
-        bias = tl.load(bias_ptr + col * bias_stride, mask=mask, other=0.0, eviction_policy="evict_last")
+        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0).to(tl.float32)
+        weight = tl.load(weight_ptr + col * weight_stride, mask=mask, other=0.0)
+        bias = tl.load(bias_ptr + col * bias_stride, mask=mask, other=0.0)
         y = (x - pivot - rest) * scale * weight.to(tl.float32) + bias.to(tl.float32)
         tl.store(y_row_ptr + col, y, mask=mask)
 

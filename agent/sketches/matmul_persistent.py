@@ -8,7 +8,7 @@ KNOBS = {
     "BLOCK_M": (128, 64, 256),
     "BLOCK_N": (256, 128, 64),
     "BLOCK_K": (64, 32, 128),
-    "GROUP_M": (8, 4, 16, 1),
+    "GROUP_M": (4, 8, 16, 1),
     "PROGRAMS": (1, 2),
     "num_warps": (8, 4),
     "num_stages": (3, 4, 2),

@@ -16,8 +16,8 @@ def rms_norm_block_kernel(
     offsets = tl.arange(0, BLOCK)
     mask = offsets < cols
     x_row_ptr = x_ptr + row * x_stride_row
-    x = tl.load(x_row_ptr + offsets * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_first")
-    weight = tl.load(weight_ptr + offsets * weight_stride, mask=mask, other=0.0, eviction_policy="evict_last")
+    x = tl.load(x_row_ptr + offsets * x_stride_col, mask=mask, other=0.0)
+    weight = tl.load(weight_ptr + offsets * weight_stride, mask=mask, other=0.0)
     x = x.to(tl.float32)
     scale = tl.rsqrt(tl.sum(x * x, axis=0) / cols + eps)
     tl.store(y_ptr + row * cols + offsets, x * scale * weight.to(tl.float32), mask=mask)

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"BLOCK_N": (2048, 4096, 1024, 8192), "num_warps": (8, 4, 16, 2), "num_stages": (2, 1, 3, 4)}
+KNOBS = {"BLOCK_N": (2048, 4096, 1024, 8192), "num_warps": (8, 4, 16, 2), "num_stages": (1, 2, 3, 4)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
@@ -29,15 +29,15 @@ def rms_norm_streaming_kernel(
     squares = tl.zeros((BLOCK_N,), tl.float32)
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = start + offsets
-        x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=0.0, eviction_policy="evict_last")
+        x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=0.0)
         x = x.to(tl.float32)
         squares += x * x
     scale = tl.rsqrt(tl.sum(squares, axis=0) / cols + eps)
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = start + offsets
         mask = col < cols
-        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_first")
-        weight = tl.load(weight_ptr + col * weight_stride, mask=mask, other=0.0, eviction_policy="evict_last")
+        x = tl.load(x_row_ptr + col * x_stride_col, mask=mask, other=0.0)
+        weight = tl.load(weight_ptr + col * weight_stride, mask=mask, other=0.0)
         tl.store(y_row_ptr + col, x.to(tl.float32) * scale * weight.to(tl.float32), mask=mask)
 
 

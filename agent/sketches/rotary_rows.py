@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"ROWS": (32, 16, 64, 8, 128), "num_warps": (4, 8, 2)}
+KNOBS = {"ROWS": (8, 32, 16, 64, 128), "num_warps": (4, 8, 2)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
@@ -36,12 +36,12 @@ def rotary_rows_kernel(
     mask = (position < length) & (feature < HALF)
     x_pair_ptr = x_ptr + pair // heads * x_stride_batch + pair % heads * x_stride_head
     x_ptrs = x_pair_ptr + position * x_stride_position + feature * x_stride_feature
-    x1 = tl.load(x_ptrs, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
-    x2 = tl.load(x_ptrs + HALF * x_stride_feature, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
+    x1 = tl.load(x_ptrs, mask=mask, other=0.0).to(tl.float32)
+    x2 = tl.load(x_ptrs + HALF * x_stride_feature, mask=mask, other=0.0).to(tl.float32)
     cos_ptrs = cos_ptr + position * cos_stride_position + feature * cos_stride_feature
     sin_ptrs = sin_ptr + position * sin_stride_position + feature * sin_stride_feature
-    cos = tl.load(cos_ptrs, mask=mask, other=0.0, eviction_policy="evict_last").to(tl.float32)
-    sin = tl.load(sin_ptrs, mask=mask, other=0.0, eviction_policy="evict_last").to(tl.float32)
+    cos = tl.load(cos_ptrs, mask=mask, other=0.0).to(tl.float32)
+    sin = tl.load(sin_ptrs, mask=mask, other=0.0).to(tl.float32)
     y_ptrs = y_ptr + (pair * length + position) * (2 * HALF) + feature
     tl.store(y_ptrs, x1 * cos - x2 * sin, mask=mask)
     tl.store(y_ptrs + HALF, x2 * cos + x1 * sin, mask=mask)

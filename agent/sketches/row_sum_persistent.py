@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"PROGRAMS": (4, 2, 8, 1), "ELEMENTS": (32, 16, 64), "num_stages": (2, 3, 1)}
+KNOBS = {"PROGRAMS": (8, 4, 2, 1), "ELEMENTS": (32, 16, 64), "num_stages": (2, 3, 1)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 

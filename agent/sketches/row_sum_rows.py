@@ -32,7 +32,7 @@ def row_sum_rows_kernel(
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = (start + offsets)[None, :]
         mask = (row < rows)[:, None] & (col < cols)
-        x = tl.load(row_ptrs + col * x_stride_col, mask=mask, other=0.0, eviction_policy="evict_first")
+        x = tl.load(row_ptrs + col * x_stride_col, mask=mask, other=0.0)
         total += x.to(tl.float32)
     tl.store(y_ptr + row, tl.sum(total, axis=1), mask=row < rows)
 

@@ -13,7 +13,7 @@ def part_sum_kernel(x_ptr, part_ptr, cols, chunks, x_stride_row, x_stride_col, B
     program = tl.program_id(0).to(tl.int64)
     row_ptr = x_ptr + program // chunks * x_stride_row
     col = (program % chunks) * BLOCK_N + tl.arange(0, BLOCK_N)
-    x = tl.load(row_ptr + col * x_stride_col, mask=col < cols, other=0.0, eviction_policy="evict_first")
+    x = tl.load(row_ptr + col * x_stride_col, mask=col < cols, other=0.0)
     tl.store(part_ptr + program, tl.sum(x.to(tl.float32), axis=0))
 
 

@@ -22,7 +22,7 @@ def row_sum_streaming_kernel(
     total = tl.zeros((BLOCK_N,), tl.float32)
     for start in tl.range(0, cols, BLOCK_N, num_stages=STAGES):
         col = start + offsets
-        x = tl.load(row_ptr + col * x_stride_col, mask=col < cols, other=0.0, eviction_policy="evict_first")
+        x = tl.load(row_ptr + col * x_stride_col, mask=col < cols, other=0.0)
         total += x.to(tl.float32)
     tl.store(y_ptr + row, tl.sum(total, axis=0))
 

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"PROGRAMS": (2, 1, 4, 8), "ELEMENTS": (32, 16, 64), "num_stages": (2, 1, 3)}
+KNOBS = {"PROGRAMS": (8, 4, 2, 1), "ELEMENTS": (32, 16, 64), "num_stages": (1, 2, 3)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 LOG2E = tl.constexpr(1.4426950408889634)

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"ROWS": (2, 4, 8, 1), "ELEMENTS": (32, 16, 64)}
+KNOBS = {"ROWS": (2, 1, 4, 8), "ELEMENTS": (32, 16, 64)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 LOG2E = tl.constexpr(1.4426950408889634)

@@ -16,7 +16,7 @@ def softmax_partial_kernel(x_ptr, top_ptr, total_ptr, cols, chunks, x_stride_row
     row = program // chunks
     col = (program % chunks) * BLOCK_N + tl.arange(0, BLOCK_N)
     x_row_ptr = x_ptr + row * x_stride_row
-    x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=-float("inf"), eviction_policy="evict_last")
+    x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=-float("inf"))
     x = x.to(tl.float32)
     top = tl.max(x, axis=0)
     shift = tl.where(top == -float("inf"), 0.0, top)
@@ -47,7 +47,7 @@ def softmax_normalise_kernel(
     scale = 1.0 / tl.sum(totals * tl.exp2((tops - row_shift) * LOG2E), axis=0)
     col = (program % chunks) * BLOCK_N + tl.arange(0, BLOCK_N)
     x_row_ptr = x_ptr + row * x_stride_row
-    x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=0.0, eviction_policy="evict_first")
+    x = tl.load(x_row_ptr + col * x_stride_col, mask=col < cols, other=0.0)
     y = tl.exp2((x.to(tl.float32) - row_top) * LOG2E) * scale
     tl.store(y_ptr + row * cols + col, y, mask=col < cols)
 

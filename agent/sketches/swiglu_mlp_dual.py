@@ -7,9 +7,9 @@ import triton.language as tl
 KNOBS = {
     "BLOCK_M": (128, 64, 256),
     "BLOCK_N": (128, 64, 256),
-    "BLOCK_DOWN": (256, 128, 64),
+    "BLOCK_DOWN": (128, 256, 64),
     "BLOCK_K": (64, 32, 128),
-    "GROUP_M": (8, 4, 16, 1),
+    "GROUP_M": (8, 16, 4, 1),
     "num_warps": (8, 4),
     "num_stages": (3, 4, 2),
 }

@@ -6,11 +6,11 @@ import triton.language as tl
 
 KNOBS = {
     "BLOCK_M": (128, 64, 256),
-    "BLOCK_N": (256, 128, 64),
+    "BLOCK_N": (128, 256, 64),
     "BLOCK_K": (64, 32, 128),
     "GROUP_M": (8, 4, 16, 1),
     "num_warps": (8, 4),
-    "num_stages": (3, 4, 2),
+    "num_stages": (4, 3, 2),
 }
 knobs = {name: values[0] for name, values in KNOBS.items()}
 

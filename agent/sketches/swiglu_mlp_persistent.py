@@ -9,10 +9,10 @@ KNOBS = {
     "BLOCK_N": (128, 64, 256),
     "BLOCK_DOWN": (256, 128, 64),
     "BLOCK_K": (64, 32, 128),
-    "GROUP_M": (8, 4, 16, 1),
-    "PROGRAMS": (1, 2),
+    "GROUP_M": (16, 8, 4, 1),
+    "PROGRAMS": (2, 1),
     "num_warps": (8, 4),
-    "num_stages": (3, 4, 2),
+    "num_stages": (4, 3, 2),
 }
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
