@@ -1,0 +1,5 @@
+import sys
+from pathlib import Path
+
+# The samples of a task and its candidates are the archive's.
+sys.path.insert(0, str(Path(__file__).parents[1] / "archive"))
