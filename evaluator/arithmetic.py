@@ -25,18 +25,22 @@ Arguments = tuple[object, ...]
 Keywords = Mapping[str, object]
 
 
-class Widened(TorchDispatchMode):
+class Widened(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Run everything in float64: casts to a narrower floating type, and new tensors of one, become float64.
 
     A reference that says `x.float()` to be careful in half precision would otherwise be rounded to float32 in
     the middle of what is meant to be exact. Not covered: bit reinterpretation (`view(dtype)`).
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._default = torch.get_default_dtype()
+
     def __enter__(self) -> "Widened":
         """Make float64 the type of new tensors and start to intercept."""
         self._default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch does not annotate it
         return self
 
     def __exit__(
@@ -46,7 +50,7 @@ class Widened(TorchDispatchMode):
         traceback: TracebackType | None,
     ) -> None:
         """Stop and put the default type back."""
-        super().__exit__(exc_type, exc_value, traceback)
+        super().__exit__(exc_type, exc_value, traceback)  # type: ignore[no-untyped-call]  # torch does not annotate it
         torch.set_default_dtype(self._default)
 
     def __torch_dispatch__(
@@ -73,7 +77,7 @@ def _widened(value: object) -> object:
     return value
 
 
-class Reordered(TorchDispatchMode):
+class Reordered(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Run reductions in another order: back to front and in pieces added one after another in float32.
 
     Results are rounded to the operands' type after each operation, as eager does. Elementary functions are
@@ -86,7 +90,7 @@ class Reordered(TorchDispatchMode):
     """
 
     def __init__(self, *, flip: bool = True, pieces: int = _PIECES) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._flip = flip
         self._pieces = pieces
 

@@ -18,6 +18,8 @@ from tilewright.tasks.spec import KernelTask
 # NaN in every floating type; then NaN in float16 but a large finite number in float32 and bfloat16.
 _POISON = 0xFF
 _OTHER_POISON = 0x7F
+_OTHER_ORDER = 1
+_ORDER_HINT = "programs start in no promised order: wait for none, or take their numbers from an atomic counter"
 
 
 class Runner(Protocol):
@@ -92,13 +94,14 @@ class _Trial:
     stage: Stage
 
     def ask(self, cases: tuple[Prepared, ...], poison: int) -> tuple[Answer, ...]:
-        """Run cases in a fresh child."""
+        """Run cases in a fresh child; on other garbage the programs of each launch run in another order, too."""
         request = Interpret(
             source=self.candidate.source,
             knobs=self.candidate.knobs,
             target=self.target,
             cases=tuple(one.data for one in cases),
             poison=poison,
+            order=0 if poison == _POISON else _OTHER_ORDER,
         )
         return self.runner.interpret(request)
 
@@ -168,20 +171,23 @@ def _find_break(trial: _Trial, cases: tuple[Prepared, ...], answers: tuple[Answe
 
 
 def _run_repeatedly(trial: _Trial, cases: tuple[Prepared, ...]) -> _Outcome:
-    """Run cases twice in one child and once in another, in reverse and on other garbage: bits must agree."""
+    """Run cases twice in one child, once in another on other garbage and in other orders: bits must agree."""
     first = _run_once(trial, cases + cases)
     if first.failure is not None:
         return first
     reloaded = _run_once(trial, cases[::-1], _OTHER_POISON)
     rows = first.rows[: len(cases)]
     if reloaded.failure is not None:
-        return _Outcome(rows=reloaded.rows, outputs=(), failure=reloaded.failure)
+        failure = structs.replace(reloaded.failure, hint=reloaded.failure.hint or _ORDER_HINT)
+        return _Outcome(rows=reloaded.rows, outputs=(), failure=failure)
     if not trial.task.tolerance.is_deterministic:
         return _Outcome(rows=rows, outputs=(), failure=None)
     for index, row in enumerate(rows):
         others = {
             "a repeat in the same process": first.outputs[len(cases) + index],
-            "a fresh process with other garbage in memory": reloaded.outputs[len(cases) - 1 - index],
+            "a fresh process, with other garbage and its programs in another order": reloaded.outputs[
+                len(cases) - 1 - index
+            ],
         }
         for where, other in others.items():
             if other != first.outputs[index]:
