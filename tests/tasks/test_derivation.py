@@ -15,8 +15,7 @@ def tasks() -> dict[str, KernelTask]:
 
 
 def elements(case: Case) -> int:
-    inputs = sum(spec.elements for spec in case.inputs if isinstance(spec, TensorSpec))
-    return inputs + sum(one.tensor.elements for one in case.parameters) + sum(one.elements for one in case.outputs)
+    return sum(spec.elements for spec in (*case.inputs, *case.outputs) if isinstance(spec, TensorSpec))
 
 
 def shapes(task: KernelTask, role: CaseRole) -> list[tuple[int, ...]]:

@@ -11,9 +11,9 @@ from msgspec import structs
 
 from tilewright.evaluator.aten_cost import EagerOp
 from tilewright.evaluator.costmodel import BAND, CostModelError, estimate
+from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.recording import CaseCount
 from tilewright.evaluator.report import Timing
 from tilewright.sandbox.plan import View
