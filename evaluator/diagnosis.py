@@ -24,7 +24,9 @@ _BOUNDS = {
 }
 
 
-def diagnose(recording: Recording, counts: tuple[CaseCount, ...], timing: tuple[Timing, ...], target: Target) -> Profile:
+def diagnose(
+    recording: Recording, counts: tuple[CaseCount, ...], timing: tuple[Timing, ...], target: Target
+) -> Profile:
     """Return where the time of the slowest bench case goes.
 
     Args:

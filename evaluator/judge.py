@@ -9,6 +9,7 @@ import torch
 
 from tilewright.evaluator.builder import BuildCache, build
 from tilewright.evaluator.costmodel import estimate
+from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.eager_cost import EagerOp, eager_ops
 from tilewright.evaluator.environment import describe_environment
 from tilewright.evaluator.floor import beyond_floor
@@ -16,7 +17,6 @@ from tilewright.evaluator.hardware import find_hardware
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.lint import hint_for
 from tilewright.evaluator.preparation import Preparations
-from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.recording import CaseCount, Recording
 from tilewright.evaluator.report import Admission, Environment, Report, Timing
 from tilewright.evaluator.stages import run_stages

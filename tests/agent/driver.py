@@ -23,9 +23,7 @@ class Herald(Silence):
 
 
 def main(path: str, candidates: int) -> None:
-    config = RunConfig(
-        target="cuda:90", budget=parse_budget(f"{candidates}c"), seed=5, places=2, is_deterministic=True
-    )
+    config = RunConfig(target="cuda:90", budget=parse_budget(f"{candidates}c"), seed=5, places=2, is_deterministic=True)
     with open_archive(path, writable=True) as archive:
         runs = archive.runs()
         record = runs[0] if runs else begin(archive, "run", config, (make_task(),))

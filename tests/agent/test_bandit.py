@@ -20,7 +20,7 @@ def test_the_arm_with_more_gain_per_second_is_likelier() -> None:
 
 
 def test_no_arm_falls_below_the_floor() -> None:
-    events = tuple(_event(i, "a", gain=5.0) for i in range(500)) + (_event(500, "b", gain=0.0, cost_s=100.0),)
+    events = (*(_event(i, "a", gain=5.0) for i in range(500)), _event(500, "b", gain=0.0, cost_s=100.0))
     shares = probabilities(("a", "b", "c"), events)
     assert min(shares) >= FLOOR
     assert sum(shares) == pytest.approx(1.0)

@@ -51,7 +51,10 @@ def test_a_mistake_gets_one_line_that_says_what_was_expected(tilewright: Run, ar
     _assert_one_line(tilewright(*arguments), *words)
 
 
-@pytest.mark.parametrize(("source", "word"), [(NO_MODEL, "Model"), (RAISES, "not today"), ("class Model(:\n", "line 1")])
+SYNTAX = "class Model(:\n"
+
+
+@pytest.mark.parametrize(("source", "word"), [(NO_MODEL, "Model"), (RAISES, "not today"), (SYNTAX, "line 1")])
 def test_a_task_file_that_cannot_be_used_gets_one_line(tilewright: Run, tmp_path: Path, source: str, word: str) -> None:
     (tmp_path / "task.py").write_text(source)
     _assert_one_line(tilewright("task", "show", "task.py"), "task.py", word)
