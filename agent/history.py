@@ -13,9 +13,9 @@ class ArchiveHistory:
         self._run_id = key.run_id
         self._task_id = key.task_id
 
-    def has_tried(self, source_sha: str) -> bool:
-        """Tell whether a program was ever proposed."""
-        return self._archive.has_tried(self._run_id, self._task_id, source_sha)
+    def tried(self, source_shas: tuple[str, ...]) -> frozenset[str]:
+        """Return those of some programs that were ever proposed."""
+        return self._archive.tried(self._run_id, self._task_id, source_shas)
 
     def programs(self) -> tuple[ProgramSummary, ...]:
         """Return the programs with a right candidate, the fastest first."""

@@ -13,8 +13,8 @@ from tilewright.tasks.spec import KernelTask
 class History(Protocol):
     """What an operator may ask the archive about the task at hand."""
 
-    def has_tried(self, source_sha: str) -> bool:
-        """Tell whether a program was ever proposed."""
+    def tried(self, source_shas: tuple[str, ...]) -> frozenset[str]:
+        """Return those of some programs that were ever proposed."""
         ...
 
     def programs(self) -> tuple[ProgramSummary, ...]:

@@ -168,10 +168,10 @@ class ArchiveReader:
         with self.reading() as connection:
             return store_queries.attempts(connection, Scope(run_id, task_id), source_sha, limit)
 
-    def has_tried(self, run_id: str, task_id: str, source_sha: str) -> bool:
-        """Tell whether any step, finished or in flight, proposed a program."""
+    def tried(self, run_id: str, task_id: str, source_shas: tuple[str, ...]) -> frozenset[str]:
+        """Return those of some programs that a step, finished or in flight, proposed."""
         with self.reading() as connection:
-            return store_programs.has_tried(connection, Scope(run_id, task_id), source_sha)
+            return store_programs.tried(connection, Scope(run_id, task_id), source_shas)
 
     def programs(self, run_id: str, task_id: str) -> tuple[ProgramSummary, ...]:
         """Return the programs that have a right candidate, the fastest first."""

@@ -14,14 +14,14 @@ _PROGRAM_WINDOW = 1000
 _TRIAL_LIMIT = 2000
 
 
-def has_tried(connection: Connection, scope: Scope, source_sha: str) -> bool:
-    """Tell whether any step, finished or in flight, proposed a program."""
+def tried(connection: Connection, scope: Scope, source_shas: tuple[str, ...]) -> frozenset[str]:
+    """Return those of some programs that a step, finished or in flight, proposed."""
     query = (
-        select(Step.id)
-        .where(Step.run_id == scope.run_id, Step.task_id == scope.task_id, Step.program_sha == source_sha)
-        .limit(1)
+        select(Step.program_sha)
+        .distinct()
+        .where(Step.run_id == scope.run_id, Step.task_id == scope.task_id, Step.program_sha.in_(source_shas))
     )
-    return connection.execute(query).first() is not None
+    return frozenset(sha for sha in connection.execute(query).scalars() if sha is not None)
 
 
 def programs(connection: Connection, scope: Scope) -> tuple[ProgramSummary, ...]:

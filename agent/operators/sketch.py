@@ -15,8 +15,7 @@ class SketchOperator:
 
     async def propose(self, situation: Situation) -> Proposal | None:
         """Return the first sketch that the task has not seen, or None if there is none left."""
-        for sketch in sketches_for(situation.task.family):
-            source = sketch.source
-            if not situation.history.has_tried(source_sha(source)):
-                return Proposal(source=source, knobs=(), origin=Origin(operator=self.name))
-        return None
+        sources = tuple(sketch.source for sketch in sketches_for(situation.task.family))
+        tried = situation.history.tried(tuple(source_sha(source) for source in sources))
+        source = next((source for source in sources if source_sha(source) not in tried), None)
+        return None if source is None else Proposal(source=source, knobs=(), origin=Origin(operator=self.name))

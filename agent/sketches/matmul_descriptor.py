@@ -20,6 +20,15 @@ knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
 @triton.jit
+def add_product(total, a, b):
+    if a.dtype == tl.float32:
+        # Adding each part apart keeps rounding errors from growing with the whole inner sum; written as a
+        # multiply-add because the compiler would fold a plain sum back into the product's accumulator.
+        return tl.fma(tl.dot(a, b, input_precision="ieee"), 1.0, total)
+    return tl.dot(a, b, total)
+
+
+@triton.jit
 def find_tile(program, m, n, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
     tiles_m = tl.cdiv(m, BLOCK_M)
     group_size = GROUP_M * tl.cdiv(n, BLOCK_N)
@@ -46,7 +55,7 @@ def matmul_descriptor_kernel(
     for start in range(0, k, BLOCK_K):
         a = a_tiles.load([tile_m * BLOCK_M, start])
         b = b_tiles.load([start, tile_n * BLOCK_N])
-        total = tl.dot(a, b, total, input_precision="ieee")
+        total = add_product(total, a, b)
     row = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)[:, None]
     col = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)[None, :]
     tl.store(c_ptr + row.to(tl.int64) * n + col, total, mask=(row < m) & (col < n))
@@ -79,7 +88,7 @@ def matmul_pointer_kernel(
         b_row = (start + inner)[:, None]
         a = tl.load(a_ptr + row * a_stride_m + a_col * a_stride_k, mask=(row < m) & (a_col < k), other=0.0)
         b = tl.load(b_ptr + b_row * b_stride_k + col * b_stride_n, mask=(b_row < k) & (col < n), other=0.0)
-        total = tl.dot(a, b, total, input_precision="ieee")
+        total = add_product(total, a, b)
     tl.store(c_ptr + row * n + col, total, mask=(row < m) & (col < n))
 
 

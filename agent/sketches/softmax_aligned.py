@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"BLOCK_N": (8192, 2048, 4096, 1024), "num_warps": (32, 4, 8, 2, 16), "num_stages": (1, 3, 2, 4)}
+KNOBS = {"BLOCK_N": (4096, 2048, 8192, 1024), "num_warps": (8, 4, 16, 32), "num_stages": (4, 1, 2, 3)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 LOG2E = tl.constexpr(1.4426950408889634)

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-KNOBS = {"BLOCK_N": (8192, 4096, 2048, 1024, 16384), "num_warps": (16, 8, 4, 32), "num_stages": (1, 2, 3, 4)}
+KNOBS = {"BLOCK_N": (8192, 4096, 2048, 1024, 16384), "num_warps": (8, 4, 16, 32), "num_stages": (1, 2, 3, 4)}
 knobs = {name: values[0] for name, values in KNOBS.items()}
 
 LOG2E = tl.constexpr(1.4426950408889634)

@@ -18,6 +18,15 @@ knobs = {name: values[0] for name, values in KNOBS.items()}
 
 
 @triton.jit
+def add_product(total, a, b):
+    if a.dtype == tl.float32:
+        # Adding each part apart keeps rounding errors from growing with the whole inner sum; written as a
+        # multiply-add because the compiler would fold a plain sum back into the product's accumulator.
+        return tl.fma(tl.dot(a, b, input_precision="ieee"), 1.0, total)
+    return tl.dot(a, b, total)
+
+
+@triton.jit
 def find_tile(program, m, n, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
     tiles_m = tl.cdiv(m, BLOCK_M)
     group_size = GROUP_M * tl.cdiv(n, BLOCK_N)
@@ -68,8 +77,8 @@ def gate_up_kernel(
                 x = tl.load(x_ptrs, mask=inner[None, :] < k - start, other=0.0)
                 w_gate = tl.load(gate_ptrs, mask=inner[:, None] < k - start, other=0.0)
                 w_up = tl.load(up_ptrs, mask=inner[:, None] < k - start, other=0.0)
-            gate = tl.dot(x, w_gate, gate, input_precision="ieee")
-            up = tl.dot(x, w_up, up, input_precision="ieee")
+            gate = add_product(gate, x, w_gate)
+            up = add_product(up, x, w_up)
             x_ptrs += BLOCK_K * x_stride_k
             gate_ptrs += BLOCK_K * gate_stride_k
             up_ptrs += BLOCK_K * up_stride_k
@@ -114,7 +123,7 @@ def linear_kernel(
             else:
                 x = tl.load(x_ptrs, mask=inner[None, :] < k - start, other=0.0)
                 w = tl.load(w_ptrs, mask=inner[:, None] < k - start, other=0.0)
-            total = tl.dot(x, w, total, input_precision="ieee")
+            total = add_product(total, x, w)
             x_ptrs += BLOCK_K * x_stride_k
             w_ptrs += BLOCK_K * w_stride_k
         out_row = tile_m * BLOCK_M + tl.arange(0, BLOCK_M)[:, None]

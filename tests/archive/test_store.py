@@ -265,8 +265,7 @@ def test_programs_are_ranked_by_their_best_time(archive: Archive, run_id: str, t
     assert (first.trials, second.trials) == (3, 2)
     assert (first.best_us, second.best_us) == (pytest.approx(12.5), pytest.approx(25.0))
     assert [one.number for one in archive.trials(run_id, task.id, first.source_sha)] == [4, 3, 1]
-    assert archive.has_tried(run_id, task.id, first.source_sha)
-    assert not archive.has_tried(run_id, task.id, "0" * 64)
+    assert archive.tried(run_id, task.id, (first.source_sha, "0" * 64)) == {first.source_sha}
     assert [knob.name for knob in archive.knob_table(run_id, task.id, first.source_sha)] == ["BLOCK"]
 
 
@@ -359,7 +358,7 @@ def test_a_candidate_is_found_by_the_first_digits_of_its_id(archive: Archive, ru
 
 
 @pytest.mark.parametrize("prefix", ["", "zz", "0" * 16])
-def test_an_unknown_candidate_is_named(archive: Archive, run_id: str, prefix: str):  # noqa: ARG001 - fills the archive
+def test_an_unknown_candidate_is_named(archive: Archive, run_id: str, prefix: str):
     with pytest.raises(UnknownCandidateError, match="expected the id of a candidate"):
         archive.candidate(prefix)
 
@@ -386,7 +385,7 @@ def test_a_run_is_found_by_name_and_by_id(archive: Archive, run_id: str):
     assert [run.status for run in archive.runs()] == [RunStatus.DONE]
 
 
-def test_a_second_run_of_one_name_is_refused(archive: Archive, run_id: str):  # noqa: ARG001 - the first run
+def test_a_second_run_of_one_name_is_refused(archive: Archive, run_id: str):
     with pytest.raises(RunExistsError, match="tilewright resume first"):
         archive.begin_run(RunSpec(name="first", seed=1, config_json="{}", code_version="0.1.0"))
 
