@@ -22,9 +22,10 @@ from tilewright.sandbox.zygote import Zygote
 NOTHING = Record(source="", knobs=(), target="cuda:90", cases=())
 
 
-def warm(_mode: ZygoteMode) -> None:
+def warm(_mode: ZygoteMode) -> tuple[int, ...]:
     """Load what a real zygote loads; the imports above did."""
     torch.zeros(1)
+    return ()
 
 
 def answer(_request: Request, emit: Callable[[Answer], None]) -> None:

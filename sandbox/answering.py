@@ -2,18 +2,28 @@
 
 from collections.abc import Callable
 
+from tilewright.sandbox.counting import count
 from tilewright.sandbox.fault import CandidateFault
+from tilewright.sandbox.interpreter import interpret
+from tilewright.sandbox.libdevice import install_common_part
 from tilewright.sandbox.mode import ZygoteMode
 from tilewright.sandbox.protocol import Answer, Count, Interpret, Record, Refused, Request
 from tilewright.sandbox.recorder import record
-from tilewright.sandbox.warming import warm_compiler, warm_tracing
+from tilewright.sandbox.warming import warm_compiler, warm_interpreter
 
 
-def warm(mode: ZygoteMode) -> None:
-    """Do everything slow that does not depend on a candidate; call it once, before the first fork."""
-    warm_tracing()
+def warm(mode: ZygoteMode) -> tuple[int, ...]:
+    """Do everything slow that does not depend on a candidate; call it once, before the first fork.
+
+    Returns:
+        Descriptors that children have to keep.
+    """
     if mode is ZygoteMode.COMPILE:
+        descriptor = install_common_part()
         warm_compiler()
+        return (descriptor,)
+    warm_interpreter()
+    return ()
 
 
 def answer(request: Request, emit: Callable[[Answer], None]) -> None:
@@ -27,21 +37,8 @@ def answer(request: Request, emit: Callable[[Answer], None]) -> None:
         if isinstance(request, Record):
             record(request, emit)
         elif isinstance(request, Interpret):
-            _interpret(request, emit)
+            interpret(request, emit)
         elif isinstance(request, Count):
-            _count(request, emit)
+            count(request, emit)
     except CandidateFault as error:
         emit(Refused(failure=error.failure))
-
-
-def _interpret(request: Interpret, emit: Callable[[Answer], None]) -> None:
-    # Only the interpreting zygote may import Triton's interpreter in place of the compiler's language.
-    from tilewright.sandbox.interpreter import interpret
-
-    interpret(request, emit)
-
-
-def _count(request: Count, emit: Callable[[Answer], None]) -> None:
-    from tilewright.sandbox.counting import count
-
-    count(request, emit)

@@ -1,7 +1,7 @@
 """Device memory for the interpreter: made-up addresses, every access checked before memory is touched."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from tilewright.sandbox.plan import Buffer, BufferOrigin
 from tilewright.sandbox.shims_numeric import Values
+
+_Element = TypeVar("_Element", bound=np.generic)
 
 Addresses = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -109,7 +111,7 @@ class CheckedMemory:
         values: Values = np.zeros(addresses.shape, dtype=dtype)
         if other is not None:
             values[...] = other
-        mask = np.broadcast_to(mask, addresses.shape)
+        mask = _spread(mask, addresses.shape)
         chosen = addresses[mask]
         if chosen.size:
             values[mask] = self._gather(chosen, dtype)
@@ -117,9 +119,9 @@ class CheckedMemory:
 
     def store(self, addresses: Addresses, values: Values, mask: Mask | None) -> None:
         """Write values to the addresses of unmasked lanes."""
-        values = np.broadcast_to(values, addresses.shape)
+        values = _spread(values, addresses.shape)
         if mask is not None and not mask.all():
-            mask = np.broadcast_to(mask, addresses.shape)
+            mask = _spread(mask, addresses.shape)
             addresses, values = addresses[mask], values[mask]
         if not addresses.size:
             return
@@ -204,6 +206,11 @@ class CheckedMemory:
         index = (int(addresses.min()) >> _REGION_BITS) - 1
         parameter = self._parameters.get(index, "?")
         return f"{verb} {size}-byte elements of parameter `{parameter}` at addresses that are no multiple of {size}"
+
+
+def _spread(array: npt.NDArray[_Element], shape: tuple[int, ...]) -> npt.NDArray[_Element]:
+    """Return an array in a shape, by numpy's slow way only if it has another."""
+    return array if array.shape == shape else np.broadcast_to(array, shape)
 
 
 def _filled(buffer: Buffer, contents: bytes | None, poison: int) -> Bytes:

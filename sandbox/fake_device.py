@@ -22,6 +22,11 @@ _CPU, _CUDA = 0, 1  # c10::DeviceType
 class OfflineMode(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch's mode hooks have no annotations
     """Fake tensors that never initialise a device, whatever `torch.cuda.is_available` answers."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # A child meets most shapes once: filling torch's cache of results takes longer than the operations.
+        self.cache_enabled = False
+
     @property
     def avoid_device_init(self) -> bool:
         """Always true: there is no device to initialise."""

@@ -47,7 +47,7 @@ def interpret(request: Interpret, emit: Callable[[Answer], None]) -> None:
         emit(Entered(stage=_STAGES[data.case.role], case=data.case.name))
         traced = trace_case(module, data.case, target, PlainSink())
         memory = CheckedMemory(traced.plan.buffers, _contents(traced.plan, data), request.poison)
-        emit(_Replay(traced, memory, data.case, emit).run())
+        emit(_Replay(traced, memory, data.case, emit, request.order).run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class _Replay:
     memory: CheckedMemory
     case: Case
     emit: Callable[[Answer], None]
+    order: int
 
     def run(self) -> Interpreted:
         """Run all steps and return what came out."""
@@ -89,7 +90,7 @@ class _Replay:
         semantic = shims.interpreting_semantic()
         semantic.builder.memory = self.memory
         try:
-            run_programs(call, programs_of(call.grid), semantic)
+            run_programs(call, programs_of(call.grid, self.order), semantic)
         except UnsupportedError:
             raise
         except OutOfBoundsError as error:

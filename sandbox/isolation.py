@@ -3,6 +3,7 @@
 import contextlib
 import os
 from enum import StrEnum
+from itertools import pairwise
 
 import msgspec
 
@@ -38,13 +39,15 @@ class Lockdown:
 
     Args:
         limits: What a child may use.
+        kept: Descriptors that a child keeps beside its channel; it may do with them what it likes.
 
     Raises:
         ConfinementError: The kernel lacks Landlock, or the architecture is unknown, and the limits do not allow that.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, kept: tuple[int, ...] = ()) -> None:
         self._limits = limits
+        self._kept = kept
         self._machine = syscalls.find_machine()
         self._landlock_version = landlock.landlock_version()
         self._ruleset: int | None = None
@@ -78,9 +81,9 @@ class Lockdown:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(channel, CHANNEL)
-        ruleset = self._ruleset if self._ruleset is not None else DESCRIPTORS  # closed when it is applied
-        os.closerange(CHANNEL + 1, ruleset)
-        os.closerange(ruleset + 1, DESCRIPTORS)
+        needed = () if self._ruleset is None else (self._ruleset,)  # closed when it is applied
+        for last, following in pairwise((CHANNEL, *sorted((*self._kept, *needed)), DESCRIPTORS)):
+            os.closerange(last + 1, following)
 
     def apply(self) -> Confinement:
         """Lock this process down: call it in a forked child with one thread, before foreign code is loaded.

@@ -78,6 +78,7 @@ class Interpret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         target: Name of the target.
         cases: Cases with their data; one answer each, in order.
         poison: Byte that fills launcher-made buffers before the first step.
+        order: Seed of the order in which the programs of a launch run; 0 is the order of a GPU with one place.
     """
 
     source: str
@@ -85,6 +86,7 @@ class Interpret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     target: str
     cases: tuple[CaseData, ...]
     poison: int = 0xFF
+    order: int = 0
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="count"):

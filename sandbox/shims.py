@@ -23,7 +23,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from tilewright.sandbox.shims_builder import Builder
 from tilewright.sandbox.shims_numeric import UnsupportedError
-from tilewright.sandbox.shims_rewrite import Kernel, loop_over, rewrite, unroll
+from tilewright.sandbox.shims_rewrite import Kernel, loop_over, rewrite, unroll, unwrap
 from tilewright.sandbox.shims_types import QuickSemantic, install_types
 
 # Operators that constexpr answers itself, wrongly, when the other operand is a tensor.
@@ -49,6 +49,7 @@ def install() -> None:
     install_types()
     _mend_constants()
     _mend_functions()
+    _shorten_operators()
 
 
 def interpreting_semantic() -> QuickSemantic:
@@ -125,6 +126,23 @@ def _yielding(operator: Callable[..., object]) -> Callable[..., object]:
         return NotImplemented if isinstance(other, tl.tensor) else operator(self, other)
 
     return apply
+
+
+def _shorten_operators() -> None:
+    """Take sums, differences and products of tensors straight to the semantics; integers wrap in any case."""
+    semantic = stock.interpreter_semantic
+    for name in ("add", "sub", "mul"):
+        apply = getattr(semantic, name)
+        setattr(tl.tensor, f"__{name}__", _operator(apply))
+        setattr(tl.tensor, f"__r{name}__", _reflected(apply))
+
+
+def _operator(apply: Callable[..., object]) -> Callable[..., object]:
+    return lambda self, other: apply(self, unwrap(other), False)
+
+
+def _reflected(apply: Callable[..., object]) -> Callable[..., object]:
+    return lambda self, other: apply(unwrap(other), self, False)
 
 
 def _mend_functions() -> None:

@@ -1,6 +1,7 @@
 """Runs the programs of one launch in the interpreter, on arguments that point into made-up memory."""
 
 import inspect
+import random
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -39,9 +40,17 @@ def run_programs(call: Call, programs: Iterable[Program], semantic: QuickSemanti
         kernel(**arguments)
 
 
-def programs_of(grid: Program) -> Iterator[Program]:
-    """Return all programs of a grid in the order in which a GPU starts them: x runs fastest."""
-    return ((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
+def programs_of(grid: Program, order: int = 0) -> Iterator[Program]:
+    """Return all programs of a grid in the order in which a GPU starts them, x fastest, or shuffled by a seed.
+
+    A GPU promises no order: atomics on floating numbers give other sums in another one.
+    """
+    programs = ((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
+    if order == 0:
+        return programs
+    shuffled = list(programs)
+    random.Random(order).shuffle(shuffled)
+    return iter(shuffled)
 
 
 def pointed_to(call: Call) -> dict[int, str]:

@@ -27,7 +27,7 @@ def reduce(
         arrays = [array.reshape(-1) for array in arrays]
     elif not -rank <= axis < rank:
         raise ValueError(f"reduction axis {axis} of a tensor of rank {rank}")
-    moved = [np.moveaxis(array, 0 if axis is None else axis, 0) for array in arrays]
+    moved = arrays if axis in (None, 0) else [np.moveaxis(array, axis, 0) for array in arrays]
     reduced = _reduce_leading(moved, tensors, combine)
     if keep_dims:
         reduced = [_restore(array, axis, rank) for array in reduced]

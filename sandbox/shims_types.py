@@ -9,17 +9,25 @@ import numpy as np
 import triton.language as tl
 from triton.language.semantic import TritonSemantic
 from triton.runtime import interpreter as stock
-from triton.runtime.interpreter import TensorHandle
+from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 Tensors = tuple[tl.tensor, tl.tensor]
 
 # Types of which two operands need no promotion; division widens the 16-bit ones.
 _KEPT = frozenset({"fp64", "fp32", "int64", "int32", "int1"})
 _KEPT_UNLESS_DIVIDED = _KEPT | {"fp16", "bf16"}
+# Types that a plain integer takes on beside a tensor of them, with the numbers that fit.
+_INTEGERS = {"int32": range(-(2**31), 2**31), "int64": range(-(2**63), 2**63)}
+# Distinct constants of one shape that are remembered.
+_MOST_CONSTANTS = 256
 
 
 class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships without types
-    """The stock type rules with a short way for operands that already agree."""
+    """The stock type rules with a short way for operands that already agree, and constants made once."""
+
+    def __init__(self, builder: InterpreterBuilder) -> None:
+        super().__init__(builder)
+        self._scalars: dict[tuple[object, str], tl.tensor] = {}
 
     def binary_op_type_checking_impl(  # the stock signature
         self,
@@ -33,12 +41,31 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
         """Return operands, tensors or numbers, of one type and shape."""
         kept = _KEPT if div_or_mod else _KEPT_UNLESS_DIVIDED
         are_tensors = isinstance(lhs, tl.tensor) and isinstance(rhs, tl.tensor)
-        if are_tensors and lhs.dtype is rhs.dtype and lhs.dtype.name in kept:
-            return self.broadcast_impl_value(lhs, rhs)
+        if are_tensors:
+            agree = lhs.dtype is rhs.dtype and lhs.dtype.name in kept
+            is_offset = allow_lhs_ptr and rhs.dtype.name in _INTEGERS and isinstance(lhs.dtype, tl.pointer_type)
+            if agree or is_offset:
+                return self.broadcast_impl_value(lhs, rhs)
+        elif arithmetic_check and isinstance(lhs, tl.tensor) and _takes(lhs.dtype.name, rhs, kept):
+            return lhs, self._constant(rhs, lhs)
+        elif arithmetic_check and isinstance(rhs, tl.tensor) and _takes(rhs.dtype.name, lhs, kept):
+            return self._constant(lhs, rhs), rhs
         checked: Tensors = super().binary_op_type_checking_impl(
             lhs, rhs, allow_lhs_ptr, allow_rhs_ptr, arithmetic_check, div_or_mod
         )
         return checked
+
+    def _constant(self, value: float, like: tl.tensor) -> tl.tensor:
+        """Return a number as a tensor of the type and shape of another."""
+        kind, name = like.type, like.dtype.name
+        known = kind.shape.constants_by_value if kind.is_block() else self._scalars
+        found = known.get((value, name))
+        if found is None:
+            if len(known) >= _MOST_CONSTANTS:
+                known.clear()
+            scalar = self.scalar_constant(value, like.dtype)
+            found = known[value, name] = _splat(scalar, kind) if kind.is_block() else scalar
+        return found
 
     def cast(self, input: tl.tensor, dst_ty: tl.dtype, fp_downcast_rounding: str | None = None) -> tl.tensor:
         """Return a tensor converted to a type, or itself if it has that type."""
@@ -61,6 +88,13 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
         return (_splat(lhs, right), rhs) if right_is_block else (lhs, rhs)
 
 
+def _takes(dtype: str, value: object, kept: frozenset[str]) -> bool:
+    """Whether a plain number beside a tensor of a type becomes one of that type."""
+    if dtype in _INTEGERS:
+        return type(value) is int and value in _INTEGERS[dtype]
+    return dtype in kept and dtype != "int1" and type(value) in (int, float)
+
+
 def _splat(scalar: tl.tensor, like: tl.block_type) -> tl.tensor:
     """Return a scalar spread over a block's shape without being copied."""
     data = scalar.handle.data
@@ -79,6 +113,7 @@ class _Shape(tl.tuple):  # type: ignore[misc] # triton ships without types
         self.constants = tl.tuple([tl.constexpr(size) for size in sizes])
         self.total = tl.constexpr(self.numel)
         self.types: dict[str, tl.block_type] = {}
+        self.constants_by_value: dict[tuple[object, str], tl.tensor] = {}
 
 
 _shape = cache(_Shape)
@@ -116,11 +151,15 @@ def _with_element(self: tl.block_type, element_ty: tl.dtype) -> tl.block_type:
 
 def _unwrap(value: object) -> object:
     """Return what constants stand for, inside lists and tuples too."""
-    if isinstance(value, tl.constexpr):
+    kind = type(value)
+    if kind is tl.tensor or kind in _NEVER_CONSTANT:
+        return value
+    if kind is tl.constexpr:
         return value.value
     return _stock_unwrap(value) if isinstance(value, list | tuple | tl.tuple) else value
 
 
+_NEVER_CONSTANT = frozenset({int, float, bool, str, type(None)})
 _stock_unwrap = tl.core._unwrap_if_constexpr
 _NUMPY_TYPES = {
     name: np.dtype(code)

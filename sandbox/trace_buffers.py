@@ -92,5 +92,7 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
 
 def fake_tensor(spec: TensorSpec) -> torch.Tensor:
     """Return an uninitialised CUDA tensor of exactly this layout; call it under a fake mode."""
+    if spec.offset == 0:
+        return torch.empty_strided(spec.shape, spec.strides, dtype=getattr(torch, spec.dtype.value), device="cuda")
     storage = torch.empty(spec.storage_elements, dtype=getattr(torch, spec.dtype.value), device="cuda")
     return storage.as_strided(spec.shape, spec.strides, spec.offset)

@@ -17,7 +17,7 @@ from typing import NoReturn, Protocol, cast
 
 import msgspec
 
-from tilewright.sandbox import channel, control, isolation, privileges
+from tilewright.sandbox import channel, control, isolation, memory, privileges
 from tilewright.sandbox.errors import ConfinementError, SandboxError
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.isolation import Lockdown
@@ -31,8 +31,8 @@ _REASON_CHARACTERS = 8192
 class Answering(Protocol):
     """The module that does the work in a child."""
 
-    def warm(self, mode: ZygoteMode) -> None:
-        """Import and initialise what every request needs; must leave no thread behind."""
+    def warm(self, mode: ZygoteMode) -> tuple[int, ...]:
+        """Import and initialise what every request needs, and return descriptors that children keep; no thread."""
 
     def answer(self, request: Request, emit: Callable[[Answer], None]) -> None:
         """Work on a request and emit the answers; `Finished` is added by the caller."""
@@ -68,9 +68,9 @@ def serve(descriptor: int) -> None:
         privileges.limit_open_files(isolation.DESCRIPTORS)
         start = _receive_start(orders)
         answering = _load(start.answering)
-        answering.warm(start.mode)
+        kept = answering.warm(start.mode)
         _prefer_for_out_of_memory()
-        lockdown = Lockdown(start.limits)
+        lockdown = Lockdown(start.limits, kept)
         tasks = os.open("/proc/self/task", os.O_RDONLY | os.O_DIRECTORY)
         lockdown.surrender()
     except ConfinementError as error:
@@ -81,6 +81,7 @@ def serve(descriptor: int) -> None:
         return
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every shared page
+    memory.collapse()
     _tell(orders, control.Ready())
     _work(orders, tasks, answering, lockdown)
 

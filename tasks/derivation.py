@@ -116,7 +116,7 @@ def _make_cases(prober: Prober, small: Small, domain: Domain, declaration: Decla
 
 def _make(prober: Prober, request: CaseRequest) -> Trial:
     seen = prober.observe(request)
-    return Trial(case=to_case(request, seen), elements=seen.elements, work=seen.work)
+    return Trial(case=to_case(request, seen), seen=seen)
 
 
 def _make_declared(prober: Prober, request: CaseRequest) -> Case:

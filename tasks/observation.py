@@ -61,15 +61,15 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     work: int
 
     @property
-    def tensors(self) -> tuple[TensorSpec, ...]:
-        """Inputs, parameters and outputs."""
+    def elements(self) -> int:
+        """Elements of all inputs and outputs."""
         inputs = tuple(one for one in self.inputs if isinstance(one, TensorSpec))
-        return inputs + tuple(one.tensor for one in self.parameters) + self.outputs
+        return sum(tensor.elements for tensor in inputs + self.outputs)
 
     @property
-    def elements(self) -> int:
-        """Elements of all inputs, parameters and outputs."""
-        return sum(tensor.elements for tensor in self.tensors)
+    def parameter_elements(self) -> int:
+        """Elements of all parameters and buffers."""
+        return sum(one.tensor.elements for one in self.parameters)
 
 
 class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch does not annotate it

@@ -10,30 +10,35 @@ from tilewright.tasks.errors import TaskError
 from tilewright.tasks.observation import Observation, observe
 from tilewright.tasks.reference import build, draw, run_reference
 from tilewright.tasks.spec import Case, CaseRole, DType, Layout, Size, Values
-from tilewright.tasks.task_module import Input
+from tilewright.tasks.task_module import Input, cast_model
 
 # What Triton's interpreter runs in some tens of milliseconds.
 MOST_ELEMENTS = 20_000
+MOST_PARAMETER_ELEMENTS = 100_000
 MOST_WORK = 2_000_000
+# Calls of all tries together, about a millisecond each; a try counts as 25 at least, one that fails as 200 at most.
+_MOST_CALLS = 8_000
+_LEAST_CALLS = 25
+_MOST_FAILED_CALLS = 200
 
 Sizes = dict[str, int]
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """An assignment that works, and whether it is small enough for the interpreter."""
+    """An assignment that works, and what it gives."""
 
     case: Case
-    elements: int
-    work: int
+    seen: Observation
 
     @property
     def is_small(self) -> bool:
         """Whether Triton's interpreter can run it in some tens of milliseconds."""
-        return self.elements <= MOST_ELEMENTS and self.work <= MOST_WORK
+        is_narrow = self.seen.elements <= MOST_ELEMENTS and self.seen.parameter_elements <= MOST_PARAMETER_ELEMENTS
+        return is_narrow and self.seen.work <= MOST_WORK
 
 
 class Prober:
-    """Tries assignments, each once, up to a number that does not depend on the machine's speed.
+    """Tries assignments, each once, until a number of calls is spent that does not depend on the machine's speed.
 
     Args:
         source: The task file.
@@ -45,8 +50,7 @@ class Prober:
         self.source = source
         self.constants = constants
         self.own = own
-        # A network of 500 calls takes half a second a try; a single operation a few milliseconds.
-        self.tries_left = min(240, max(24, 12_000 // max(own.calls, 1)))
+        self._calls_left = _MOST_CALLS
         self._seen: dict[tuple[tuple[Size, ...], DType, Layout], Observation | None] = {}
         self._answers: dict[tuple[tuple[Size, ...], DType, Layout, Values], bool] = {}
 
@@ -55,7 +59,7 @@ class Prober:
         seen = self._try_once(request)
         if seen is None:
             return None
-        trial = Trial(case=to_case(request, seen), elements=seen.elements, work=seen.work)
+        trial = Trial(case=to_case(request, seen), seen=seen)
         if not all(output.elements for output in seen.outputs):
             return None
         if not trial.is_small:
@@ -89,12 +93,13 @@ class Prober:
     def _try_once(self, request: CaseRequest) -> Observation | None:
         key = (request.sizes, request.dtype, request.layout)
         if key not in self._seen:
-            if self.tries_left == 0:
+            if self._calls_left <= 0:
                 return None
-            self.tries_left -= 1
             try:
-                self.observe(request)
+                seen = self.observe(request)
+                self._calls_left -= max(seen.calls, _LEAST_CALLS) if seen is not self.own else 0
             except TaskError:
+                self._calls_left -= min(max(self.own.calls, _LEAST_CALLS), _MOST_FAILED_CALLS)
                 self._seen[key] = None
         return self._seen.get(key)
 
@@ -138,6 +143,8 @@ def is_defined(source: str, case: Case) -> bool:
     if [tuple(output.shape) for output in outputs] != [spec.shape for spec in case.outputs]:
         return False
     pairs = list(zip(_floating(outputs), _floating(exact), strict=True))
+    if case.values is Values.NEAR_MAX and not _is_finite_in_any_order(model, inputs, case.dtype):
+        return False
     if case.values is Values.INFINITIES:
         return all(_have_same_holes(a, b) for a, b in pairs)
     return all(bool(a.isfinite().all() and b.isfinite().all()) and _are_close(a, b) for a, b in pairs)
@@ -149,6 +156,19 @@ def _answer_exactly(model: torch.nn.Module, inputs: tuple[Input, ...]) -> tuple[
         return run_reference(model.double(), tuple(_to_double(value) for value in inputs))
     except TaskError:
         return None
+
+
+def _is_finite_in_any_order(model: torch.nn.Module, inputs: tuple[Input, ...], dtype: DType) -> bool:
+    """Whether sums of magnitudes stay finite: if not, a kernel that adds in another order may rightly overflow."""
+    cast_model(model, dtype)
+    with torch.no_grad():
+        for parameter in _floating(model.parameters()):
+            parameter.abs_()
+    magnitudes = tuple(_to_magnitude(value) for value in inputs)
+    try:
+        return all(bool(output.isfinite().all()) for output in _floating(run_reference(model, magnitudes)))
+    except TaskError:
+        return False
 
 
 def is_repeatable(source: str, case: Case) -> bool:
@@ -180,6 +200,10 @@ def _are_close(answer: torch.Tensor, exact: torch.Tensor) -> bool:
 
 def _floating(values: Iterable[Input]) -> tuple[torch.Tensor, ...]:
     return tuple(value for value in values if isinstance(value, torch.Tensor) and value.is_floating_point())
+
+
+def _to_magnitude(value: Input) -> Input:
+    return value.abs() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _to_double(value: Input) -> Input:

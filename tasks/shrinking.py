@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from tilewright.tasks.errors import TaskError
-from tilewright.tasks.observation import observe_inputs
+from tilewright.tasks.observation import Observation, observe_inputs
 from tilewright.tasks.probing import Prober, Sizes, to_sizes
 from tilewright.tasks.spec import Size, SizeRange, TensorSpec
 
 # Constants up to this stay as they are (strides, kernel sizes, groups), unless they size an input.
 _LARGEST_OPTION = 16
 _LADDER = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_DIVISORS = (2, 4, 8, 16, 32, 64)
 _MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _GROWN_WORK = 400_000
 
@@ -67,7 +68,7 @@ def shrink(prober: Prober, constants: tuple[Size, ...], declared: tuple[SizeRang
     allowed = _allowing(declared)
     names = sorted(_lowerable(prober.source, own, declared), key=lambda name: -own[name])
     floor, units = _lower(prober, own, names, allowed)
-    varied = {name for unit in units for name in unit}
+    varied = {name for name in own if floor[name] != own[name]}
     own, floor = ({name: sizes[name] for name in sizes if name in varied} for sizes in (own, floor))
     inner = tuple(unit for unit in units if _is_inner(prober.source, own, unit))
     growth = _Growth(prober=prober, own=own, units=units, inner=inner, is_allowed=allowed)
@@ -126,11 +127,34 @@ def _lower(
                 break
             if not all(allowed(name, value) for name in unit):
                 continue
-            if prober.attempt_sizes({**floor, **dict.fromkeys(unit, value)}) is not None:
+            before = prober.attempt_sizes(floor)
+            trial = prober.attempt_sizes({**floor, **dict.fromkeys(unit, value)})
+            if trial is not None and (before is None or not _have_same_tensors(before.seen, trial.seen)):
                 floor.update(dict.fromkeys(unit, value))
                 lowered += [unit] if unit not in lowered else []
+            if trial is not None:
                 break
+    stuck = [name for name in names if floor[name] == own[name]]
+    floor = _scale_down(prober, floor, stuck, allowed)
     return floor, tuple(sorted(lowered, key=lambda unit: list(own).index(unit[0])))
+
+
+def _scale_down(prober: Prober, sizes: Sizes, names: list[str], allowed: Callable[[str, int], bool]) -> Sizes:
+    """Divide constants that depend on each other (one twice the other) by one number; they do not vary further."""
+    found = sizes
+    for divisor in _DIVISORS if len(names) > 1 else ():
+        scaled = {name: sizes[name] // divisor for name in names if sizes[name] % divisor == 0}
+        is_legal = all(allowed(name, value) for name, value in scaled.items())
+        trial = prober.attempt_sizes({**sizes, **scaled}) if scaled and is_legal else None
+        if trial is not None:
+            found = {**sizes, **scaled}
+            if _is_within(trial.seen, _SHAPE):
+                break
+    return found
+
+
+def _have_same_tensors(one: Observation, other: Observation) -> bool:
+    return (one.inputs, one.parameters, one.outputs) == (other.inputs, other.parameters, other.outputs)
 
 
 def _is_inner(source: str, own: Sizes, unit: Unit) -> bool:
@@ -161,12 +185,7 @@ class _Growth(msgspec.Struct, frozen=True, kw_only=True):
             unit = min(active, key=lambda one: (sizes[one[0]], one not in self.inner, -self.own[one[0]]))
             grown = self._double(sizes, unit, limits)
             trial = self.prober.attempt_sizes(grown) if grown is not None else None
-            if (
-                grown is not None
-                and trial is not None
-                and trial.elements <= limits.elements
-                and trial.work <= _GROWN_WORK
-            ):
+            if grown is not None and trial is not None and _is_within(trial.seen, limits):
                 sizes = grown
             else:
                 active.remove(unit)
@@ -177,6 +196,12 @@ class _Growth(msgspec.Struct, frozen=True, kw_only=True):
         most = limits.inner if unit in self.inner else limits.outer
         is_legal = all(self.is_allowed(name, value) for name in unit)
         return {**sizes, **dict.fromkeys(unit, value)} if is_legal and sizes[unit[0]] < value <= most else None
+
+
+def _is_within(seen: Observation, limits: _Limits) -> bool:
+    # Parameters that cannot shrink must not keep the inputs from growing.
+    parameters = min(seen.parameter_elements, limits.elements // 2)
+    return seen.elements + parameters <= limits.elements and seen.work <= _GROWN_WORK
 
 
 def _find_range(prober: Prober, own: Sizes, floor: Sizes, base: Sizes, name: str) -> SizeRange | None:

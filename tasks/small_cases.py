@@ -7,7 +7,7 @@ from msgspec import structs
 from tilewright.tasks.declaration import CaseRequest
 from tilewright.tasks.probing import Prober, Sizes, to_sizes
 from tilewright.tasks.shrinking import Small, Unit
-from tilewright.tasks.spec import CaseRole, Domain, Layout, SizeRange, Values
+from tilewright.tasks.spec import CaseRole, Domain, Layout, Values
 
 # Alternatives of one case, the best first: the first that works and is small is taken.
 Alternatives = tuple[CaseRequest, ...]
@@ -102,24 +102,29 @@ def _clip(value: int, low: int, high: int) -> int:
 
 def _shifted(small: Small, by: int) -> Sizes:
     """Move every constant that may take any value by one."""
-    moved = {one.name: _clip(small.shape[one.name] + by, one.low, one.high) for one in _free(small)}
-    return {**small.shape, **moved}
+    sizes = small.shape
+    for unit in _free(small):
+        sizes = _with(small, sizes, unit, small.shape[unit[0]] + by)
+    return sizes
 
 
 def _primes(small: Small, *, above: bool) -> Sizes:
     """Give every constant that may take any value a prime of its own, near the plain shape."""
-    taken: dict[str, int] = {}
-    for one in _free(small):
-        value = small.shape[one.name] if above else small.floor[one.name]
-        prime = next_prime(value)
-        while prime in taken.values():
+    start = small.shape if above else small.floor
+    sizes, taken = start, set[int]()
+    for unit in _free(small):
+        prime = next_prime(start[unit[0]])
+        while prime in taken:
             prime = next_prime(prime)
-        taken[one.name] = _clip(prime, one.low, one.high)
-    return {**small.shape, **taken} if above else {**small.floor, **taken}
+        taken.add(prime)
+        sizes = _with(small, sizes, unit, prime)
+    return sizes
 
 
-def _free(small: Small) -> tuple[SizeRange, ...]:
-    return tuple(one for one in small.ranges if one.multiple == 1 and one.name in small.shape)
+def _free(small: Small) -> tuple[Unit, ...]:
+    """Return the units that may take any value, and those of several constants, which may."""
+    stepped = {one.name for one in small.ranges if one.multiple > 1}
+    return tuple(unit for unit in small.units if not stepped & set(unit))
 
 
 def next_prime(number: int) -> int:

@@ -11,7 +11,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 KNOBS = {
     "BLOCK_M": (128, 64, 256),
     "BLOCK_N": (128, 64, 256),
-    "BLOCK_DOWN": (256, 128, 64),
+    "BLOCK_DOWN": (128, 256, 64),
     "BLOCK_K": (64, 32, 128),
     "GROUP_M": (16, 8, 4, 1),
     "num_warps": (8, 4),

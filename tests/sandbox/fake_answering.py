@@ -30,10 +30,11 @@ LOADED = (
 ENTERED = Entered(stage=Stage.SMOKE, case="first", kernel="scale")
 
 
-def warm(mode: ZygoteMode) -> None:
+def warm(mode: ZygoteMode) -> tuple[int, ...]:
     platform.machine()  # imports more at its first call
     "localhost".encode("idna")  # as does resolving a name
     os.environ["WARMED"] = mode
+    return ()
 
 
 def answer(request: Request, emit: Callable[[Answer], None]) -> None:

@@ -86,6 +86,14 @@ HEADS = task_file(
     init_inputs="width, longest, heads",
 )
 
+DOUBLED = task_file(
+    "(self, x): return self.norm(F.interpolate(x, scale_factor=2.0))",
+    "torch.rand(batch, channels, width)",
+    "batch = 64; channels = 128; width = 512; normed = 1024",
+    init="(self, n): self.norm = nn.LayerNorm(n)",
+    init_inputs="normed",
+)
+
 KINDS = {
     "relu": RELU,
     "norm": NORM,
@@ -99,4 +107,5 @@ KINDS = {
     "attention": ATTENTION,
     "scale": SCALE,
     "heads": HEADS,
+    "doubled": DOUBLED,
 }

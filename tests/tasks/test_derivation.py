@@ -66,6 +66,13 @@ def test_constants_that_must_be_equal_are_lowered_together(tasks: dict[str, Kern
         assert sizes["length"] == sizes["longest"]
 
 
+def test_constants_of_which_one_is_twice_the_other_are_divided_together(tasks: dict[str, KernelTask]) -> None:
+    assert set(varying(tasks["doubled"])) == {"batch", "channels"}
+    for case in tasks["doubled"].cases:
+        sizes = {size.name: size.value for size in case.sizes}
+        assert sizes["normed"] == 2 * sizes["width"]
+
+
 def test_shapes_hold_primes_and_neighbours_of_powers_of_two(tasks: dict[str, KernelTask]) -> None:
     cols = {shape[1] for shape in shapes(tasks["relu"], CaseRole.SHAPE)}
     assert {127, 128, 129, 131, 1031} <= cols

@@ -26,7 +26,7 @@ def _atomic_sum(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
 def custom_kernel(x):
     x = x.contiguous()
     total = torch.zeros(x.shape[0], device=x.device, dtype=torch.float32)
-    _atomic_sum[(x.shape[0], triton.cdiv(x.shape[1], 16))](x, total, x.shape[1], BLOCK=16)
+    _atomic_sum[(x.shape[0], triton.cdiv(x.shape[1], 64))](x, total, x.shape[1], BLOCK=64)
     return total.to(x.dtype)
 
 

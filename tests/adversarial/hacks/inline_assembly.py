@@ -1,6 +1,6 @@
 # hack: instructions that no interpreter can follow
 # task: softmax
-# expect: FORBIDDEN static
+# expect: SKIPPED smoke
 import torch
 import torch.nn as nn
 import triton

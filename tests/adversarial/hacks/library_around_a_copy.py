@@ -1,6 +1,6 @@
 # hack: 33 all work in whitelisted PyTorch operations, a kernel that copies
 # task: rotary
-# expect: FORBIDDEN static | FORBIDDEN_OPERATION record
+# expect: UNPAID timing
 import torch
 import torch.nn as nn
 import triton
