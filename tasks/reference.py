@@ -144,7 +144,7 @@ def _seeded(seed: int) -> Iterator[None]:
     """Seed torch and Python for a while, and put their generators back."""
     state = random.getstate()
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it looks for absent devices each time
         random.seed(seed)
         try:
             yield

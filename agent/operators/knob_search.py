@@ -73,11 +73,12 @@ def _grid(table: tuple[KnobRange, ...], draws: numpy.random.Generator) -> list[V
 def _is_beyond(table: tuple[KnobRange, ...], point: Vector, limits: list[Vector]) -> bool:
     """Tell whether a point needs at least the resources of one that did not fit.
 
-    Tiles and stages only add shared memory and registers; warps trade one for the other, so they must be equal.
+    Tiles and stages only add shared memory and registers; of other knobs, such as warps, nothing is known, so
+    they must be equal.
     """
-    fixed = [i for i, row in enumerate(table) if "warps" in row.name or row.name.startswith("autotune_")]
+    is_growing = [row.name.startswith(("BLOCK", "ROWS")) or row.name == "num_stages" for row in table]
     return any(
-        all(p == q if i in fixed else p >= q for i, (p, q) in enumerate(zip(point, limit, strict=True)))
+        all(p >= q if grows else p == q for p, q, grows in zip(point, limit, is_growing, strict=True))
         for limit in limits
     )
 
