@@ -5,16 +5,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.console import Console
 
 from tilewright.agent.consoles import results_console
-from tilewright.tasks.errors import UserError
 
 if TYPE_CHECKING:
     from tilewright.archive.browse import Listing
-    from tilewright.archive.reader import ArchiveReader
 
 archive_app = typer.Typer(help="Read an archive, export a kernel, check what is stored.", no_args_is_help=True)
 
@@ -25,15 +21,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CandidateArgument = Annotated[str, typer.Argument(help="Candidate id, or its first digits.")]
 
 DEFAULT_ARCHIVE = "tilewright.db"
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A task within a run, as the commands name it."""
-
-    run_id: str
-    run: str
-    task_id: str
-    task: str
 
 
 @archive_app.command()
@@ -68,11 +55,12 @@ def best(
     as_json: JsonOption = False,
 ) -> None:
     """List the elites of each filled cell, the fastest first."""
+    from tilewright.agent.places import find_places
     from tilewright.archive.browse import list_elites
     from tilewright.archive.store import open_archive
 
     with open_archive(archive, writable=False) as opened:
-        for place in _places(opened, run, task):
+        for place in find_places(opened, run, task):
             rows = opened.elites(place.run_id, place.task_id)
             _print(list_elites(rows, f"{place.run}: {place.task}"), rows, as_json=as_json)
 
@@ -86,11 +74,14 @@ def show_map(
     as_json: JsonOption = False,
 ) -> None:
     """Show the 64 cells of a task's map."""
+    from rich.console import Console
+
+    from tilewright.agent.places import find_places
     from tilewright.archive.browse import list_map, to_table
     from tilewright.archive.store import open_archive
 
     with open_archive(archive, writable=False) as opened:
-        for place in _places(opened, run, task):
+        for place in find_places(opened, run, task):
             rows = opened.elites(place.run_id, place.task_id)
             listing = list_map(rows, f"{place.run}: {place.task}")
             _print(listing, rows, as_json=as_json)
@@ -132,11 +123,12 @@ def export(
     archive: ArchiveOption = DEFAULT_ARCHIVE,
 ) -> None:
     """Write a right kernel to a file with its evidence, and its certificate beside it."""
+    from tilewright.agent.places import best_candidate, find_places
     from tilewright.archive.export import write_kernel
     from tilewright.archive.store import open_archive
 
     with open_archive(archive, writable=False) as opened:
-        chosen = candidate or _best_candidate(opened, _places(opened, run, task))
+        chosen = candidate or best_candidate(opened, find_places(opened, run, task))
         evidence = write_kernel(opened, chosen, output)
     results_console().print(
         f"{evidence.candidate_id} -> {output}, {output.with_suffix('.json')}", markup=False, highlight=False
@@ -175,36 +167,6 @@ def verify(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False
     raise typer.Exit(1 if violations else 0)
 
 
-def _places(archive: "ArchiveReader", run: str | None, task: str | None) -> tuple[Place, ...]:
-    """Return the tasks that `--run` and `--task` name.
-
-    Raises:
-        UserError: There is no such run or task.
-    """
-    runs = archive.runs()
-    if not runs:
-        raise UserError("expected an archive with a run; this one is empty: start one with `tilewright run`")
-    record = archive.run(run) if run is not None else runs[-1]
-    places = tuple(
-        Place(run_id=record.id, run=record.name, task_id=task_id, task=archive.task(task_id).title)
-        for task_id in archive.run_tasks(record.id)
-    )
-    chosen = tuple(place for place in places if task is None or task in (place.task, place.task_id))
-    if not chosen:
-        known = ", ".join(place.task for place in places) or "none yet"
-        raise UserError(f"expected a task of run {record.name}, one of: {known}; got {task!r}")
-    return chosen
-
-
-def _best_candidate(archive: "ArchiveReader", places: tuple[Place, ...]) -> str:
-    if len(places) != 1:
-        raise UserError(f"expected one task to export from; the run has {len(places)}: name one with --task")
-    elite = archive.best(places[0].run_id, places[0].task_id)
-    if elite is None:
-        raise UserError(f"expected a right kernel for {places[0].task}; run {places[0].run} has none")
-    return elite.candidate.id
-
-
 def _print(listing: "Listing", values: object, *, as_json: bool) -> None:
     """Print a listing as a table, or what it was made of as JSON."""
     from tilewright.archive.browse import to_table
@@ -216,4 +178,6 @@ def _print(listing: "Listing", values: object, *, as_json: bool) -> None:
 
 
 def _print_json(values: object) -> None:
+    import msgspec
+
     results_console().file.write(json.dumps(msgspec.to_builtins(values), indent=2) + "\n")
