@@ -37,9 +37,9 @@ def estimate(path: Path) -> None:
             for sketch in sketches_for(task.family):
                 candidate = Candidate(task_id=task.id, source=sketch.source, knobs=(), origin=Origin(operator="user"))
                 recording = judge.record(task, candidate)
-                if isinstance(recording, Recording):
-                    for timing in judge.estimate(task, candidate, recording):
-                        found[f"{sketch.name} {timing.case}"] = timing.candidate.median_us
+                timings = judge.estimate(task, candidate, recording) if isinstance(recording, Recording) else ()
+                for timing in timings if isinstance(timings, tuple) else ():
+                    found[f"{sketch.name} {timing.case}"] = timing.candidate.median_us
     path.write_text(json.dumps(found, indent=1))
 
 

@@ -16,6 +16,7 @@ from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.hardware import find_hardware
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.lint import hint_for
+from tilewright.evaluator.oracle import OracleError
 from tilewright.evaluator.preparation import Preparations
 from tilewright.evaluator.recording import CaseCount, Recording
 from tilewright.evaluator.report import Admission, Environment, Report, Timing
@@ -30,6 +31,7 @@ from tilewright.sandbox.protocol import Answer, Count, Counted, Interpret, Refus
 from tilewright.sandbox.targets import find_target
 from tilewright.sandbox.zygote import Zygote
 from tilewright.tasks.candidate import Candidate
+from tilewright.tasks.errors import TaskError
 from tilewright.tasks.spec import CaseRole, KernelTask
 
 CONFIRMATION_OFFSET = 1_000_003  # added to the seed: a confirmed candidate has never met these secret cases
@@ -116,8 +118,15 @@ class Judge:
         return self._environment
 
     def admit(self, task: KernelTask) -> Admission:
-        """Tell whether the task can tell right from wrong."""
-        return admit(task, self._settings.seed, self._preparations)
+        """Tell whether the task can tell right from wrong.
+
+        Raises:
+            TaskError: The reference cannot answer its own cases.
+        """
+        try:
+            return admit(task, self._settings.seed, self._preparations)
+        except OracleError as error:
+            raise TaskError(f"expected the reference of {task.title} to answer its own cases; {error}") from error
 
     def record(self, task: KernelTask, candidate: Candidate) -> Recording | Failure:
         """Check the source, record its launches for every bench case and compile them."""
@@ -136,6 +145,11 @@ class Judge:
     def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
         """Judge again with other secret cases and other inputs."""
         return self._judge(task, candidate, recording, self._settings.seed + CONFIRMATION_OFFSET)
+
+    def estimate(self, task: KernelTask, candidate: Candidate, recording: Recording) -> tuple[Timing, ...] | Failure:
+        """Count and price a candidate's launches without checking its answers."""
+        counted = self._count(task, candidate)
+        return counted if isinstance(counted, Failure) else self._estimate(task, recording, counted)
 
     def _judge(self, task: KernelTask, candidate: Candidate, recording: Recording, seed: int) -> Report:
         start_s = time.monotonic()

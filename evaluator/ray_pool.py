@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.pool import EvaluationLostError
@@ -16,6 +16,7 @@ from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate
+from tilewright.tasks.errors import UserError
 from tilewright.tasks.spec import KernelTask
 
 Answered = TypeVar("Answered")
@@ -54,6 +55,13 @@ class _Worker:
 
     def confirm(self, task: bytes, candidate: bytes, recording: bytes) -> bytes:
         return msgspec.msgpack.encode(self._judge.confirm(*_decode(task, candidate, recording)))
+
+
+def _ours(error: RayTaskError, verb: str) -> Exception:
+    """Return what a worker that lives on raised: the user's mistake as it is, anything else as our failure."""
+    if isinstance(error.cause, UserError):
+        return error.cause
+    return EvaluationLostError(f"expected a worker to {verb}; it raised {type(error.cause).__name__}: {error.cause}")
 
 
 def _decode(task: bytes, candidate: bytes, recording: bytes) -> tuple[KernelTask, Candidate, Recording]:
@@ -113,6 +121,9 @@ class RayPool:
             worker = await self._free.get()
             try:
                 data = await asyncio.wait_for(getattr(worker, verb).remote(*payload), CALL_LIMIT_S)
+            except RayTaskError as error:
+                self._free.put_nowait(worker)
+                raise _ours(error, verb) from error
             except (RayError, TimeoutError) as error:
                 ray.kill(worker)
                 self._free.put_nowait(self._start())
