@@ -75,6 +75,8 @@ def count_launch(call: Call, case: str, programs: int, seconds: float = _LAUNCH_
                 break
     except (BudgetSpentError, UnsupportedError):
         walked, is_complete = walked + 1, False
+    except MemoryError:
+        raise
     except Exception as error:
         raise kernel_fault(call, error, case, Stage.TIMING) from None
     finally:

@@ -23,7 +23,7 @@ class OfflineMode(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch's m
     """Fake tensors that never initialise a device, whatever `torch.cuda.is_available` answers."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         # A child meets most shapes once: filling torch's cache of results takes longer than the operations.
         self.cache_enabled = False
 

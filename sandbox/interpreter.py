@@ -15,7 +15,7 @@ from tilewright.sandbox.fault import CandidateFault, one_line
 from tilewright.sandbox.launches import Call
 from tilewright.sandbox.plan import Aten, Buffer, BufferOrigin, Launch, LaunchPlan
 from tilewright.sandbox.protocol import Answer, CaseData, Entered, Interpret, Interpreted
-from tilewright.sandbox.replay_aten import is_written, replay_aten, tensor_at
+from tilewright.sandbox.replay_aten import is_written, replay_aten, reserve, tensor_at
 from tilewright.sandbox.shims_launch import pointed_to, programs_of, run_programs
 from tilewright.sandbox.shims_numeric import UnsupportedError
 from tilewright.sandbox.targets import find_target
@@ -91,7 +91,7 @@ class _Replay:
         semantic.builder.memory = self.memory
         try:
             run_programs(call, programs_of(call.grid, self.order), semantic)
-        except UnsupportedError:
+        except (UnsupportedError, MemoryError):
             raise
         except OutOfBoundsError as error:
             failure = Failure(
@@ -137,5 +137,6 @@ def _buffers(plan: LaunchPlan, origin: BufferOrigin) -> Iterator[Buffer]:
 
 
 def _row_major(tensor: torch.Tensor) -> bytes:
+    reserve(tensor.numel() * tensor.element_size())
     data: bytes = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return data

@@ -2,6 +2,7 @@
 
 import ast
 
+import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
 
@@ -17,10 +18,12 @@ def replay_aten(step: Aten, memory: CheckedMemory) -> None:
 
     Raises:
         SandboxError: The plan names an operation that this torch lacks, or its results do not fit.
+        MemoryError: Its results are beyond the limit.
     """
     arguments = [_value(argument, memory) for argument in step.arguments]
     keywords = {keyword.name: _value(keyword.value, memory) for keyword in step.keywords}
     _note_unwritten(step, memory)
+    reserve(sum(place.tensor.elements * place.tensor.dtype.bytes for place in step.outputs))
     with torch.no_grad():
         results = [one for one in tree_leaves(_find(step.operation)(*arguments, **keywords)) if _is_tensor(one)]
         if len(results) != len(step.outputs):
@@ -30,6 +33,15 @@ def replay_aten(step: Aten, memory: CheckedMemory) -> None:
             if result.data_ptr() != target.data_ptr():
                 target.copy_(result)
             _mark(place, memory)
+
+
+def reserve(count: int) -> None:
+    """Find out whether so many bytes can be had before torch asks for them: its error would have no class of its own.
+
+    Raises:
+        MemoryError: They are beyond the limit.
+    """
+    np.empty(count, dtype=np.uint8)  # address space only: nothing is touched
 
 
 def tensor_at(view: View, memory: CheckedMemory) -> torch.Tensor:

@@ -6,6 +6,7 @@ Nothing here changes a result. A layer norm of 8 rows takes a third of the time 
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import triton.language as tl
 from triton.language.semantic import TritonSemantic
 from triton.runtime import interpreter as stock
@@ -18,6 +19,10 @@ _KEPT = frozenset({"fp64", "fp32", "int64", "int32", "int1"})
 _KEPT_UNLESS_DIVIDED = _KEPT | {"fp16", "bf16"}
 # Types that a plain integer takes on beside a tensor of them, with the numbers that fit.
 _INTEGERS = {"int32": range(-(2**31), 2**31), "int64": range(-(2**63), 2**63)}
+# Conversions that the stock rules hand to the builder unchanged.
+_PLAIN_CASTS = frozenset({
+    ("fp16", "fp32"), ("bf16", "fp32"), ("fp32", "fp16"), ("fp32", "bf16"), ("int32", "int64"), ("int64", "int32"),
+})  # fmt: skip
 # Distinct constants of one shape that are remembered.
 _MOST_CONSTANTS = 256
 
@@ -27,6 +32,7 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
 
     def __init__(self, builder: InterpreterBuilder) -> None:
         super().__init__(builder)
+        self._common_types: dict[tuple[str, str, bool], tl.dtype] = {}
         self._scalars: dict[tuple[object, str], tl.tensor] = {}
 
     def binary_op_type_checking_impl(  # the stock signature
@@ -46,6 +52,9 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
             is_offset = allow_lhs_ptr and rhs.dtype.name in _INTEGERS and isinstance(lhs.dtype, tl.pointer_type)
             if agree or is_offset:
                 return self.broadcast_impl_value(lhs, rhs)
+            if arithmetic_check and not lhs.dtype.is_ptr() and not rhs.dtype.is_ptr():
+                common = self._common_type(lhs.dtype, rhs.dtype, div_or_mod)
+                return self.broadcast_impl_value(self.cast(lhs, common), self.cast(rhs, common))
         elif arithmetic_check and isinstance(lhs, tl.tensor) and _takes(lhs.dtype.name, rhs, kept):
             return lhs, self._constant(rhs, lhs)
         elif arithmetic_check and isinstance(rhs, tl.tensor) and _takes(rhs.dtype.name, lhs, kept):
@@ -54,6 +63,13 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
             lhs, rhs, allow_lhs_ptr, allow_rhs_ptr, arithmetic_check, div_or_mod
         )
         return checked
+
+    def _common_type(self, left: tl.dtype, right: tl.dtype, is_division: bool) -> tl.dtype:
+        """Return the type that tensors of two types are computed in."""
+        key = (left.name, right.name, is_division)
+        if key not in self._common_types:
+            self._common_types[key] = self.computation_type_impl(left, False, right, False, is_division)
+        return self._common_types[key]
 
     def _constant(self, value: float, like: tl.tensor) -> tl.tensor:
         """Return a number as a tensor of the type and shape of another."""
@@ -69,8 +85,12 @@ class QuickSemantic(TritonSemantic):  # type: ignore[misc] # triton ships withou
 
     def cast(self, input: tl.tensor, dst_ty: tl.dtype, fp_downcast_rounding: str | None = None) -> tl.tensor:
         """Return a tensor converted to a type, or itself if it has that type."""
-        if input.dtype is dst_ty.scalar:
+        source, target = input.dtype, dst_ty.scalar
+        if source is target:
             return input
+        if fp_downcast_rounding is None and (source.name, target.name) in _PLAIN_CASTS:
+            kind = input.type.with_element_ty(target) if input.type.is_block() else target
+            return tl.tensor(self.builder.cast_impl(input.handle, kind), kind)
         return super().cast(input, dst_ty, fp_downcast_rounding)
 
     def broadcast_impl_value(self, lhs: tl.tensor, rhs: tl.tensor) -> Tensors:
@@ -130,6 +150,14 @@ def _initialise_tensor(self: tl.tensor, handle: TensorHandle, type: tl.dtype) ->
         self.shape, self.numel = _NO_SHAPE, _ONE
 
 
+def _initialise_handle(
+    self: TensorHandle, data: npt.NDArray[np.generic], dtype: tl.dtype, attr: dict[str, object] | None = None
+) -> None:
+    self.data = data
+    self.dtype = dtype
+    self.attr = {} if attr is None else attr
+
+
 def _initialise_block(self: tl.block_type, element_ty: tl.dtype, shape: tl.tuple | list[int] | tuple[int, ...]) -> None:
     if not isinstance(shape, _Shape):
         sizes = tuple([size.value if isinstance(size, tl.constexpr) else size for size in shape])
@@ -154,7 +182,7 @@ def _unwrap(value: object) -> object:
     kind = type(value)
     if kind is tl.tensor or kind in _NEVER_CONSTANT:
         return value
-    if kind is tl.constexpr:
+    if isinstance(value, tl.constexpr):
         return value.value
     return _stock_unwrap(value) if isinstance(value, list | tuple | tl.tuple) else value
 
@@ -188,4 +216,4 @@ def install_types() -> None:
         kind.to_ir = lambda self, _builder: self
     tl.core._unwrap_if_constexpr = _unwrap
     stock._get_np_dtype = numpy_type
-    stock.TensorHandle.__post_init__ = lambda _self: None
+    stock.TensorHandle.__init__ = _initialise_handle
