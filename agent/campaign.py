@@ -12,6 +12,7 @@ from tilewright.agent.operators.tune import TuneOperator
 from tilewright.agent.progress import Observer, TaskOutset
 from tilewright.agent.results import Confirmer, Finding, conclude, summary_line
 from tilewright.agent.search import Search, SearchPlan
+from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.archive.runs import Budget as Caps
 from tilewright.archive.runs import RunRecord, RunSpec, RunStatus, Spent
 from tilewright.archive.store import Archive
@@ -111,6 +112,7 @@ def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:
         config=campaign.config,
         budget=budget,
         operators=(SketchOperator(), TuneOperator()),
+        initial=len(sketches_for(task.family)),
     )
     return Search(plan, campaign.archive, campaign.pool, campaign.observer)
 

@@ -38,9 +38,10 @@ def plan(search: Search, number: int) -> Choice:
     selection = select(search.archive, key, seed)
     events = search.archive.arm_events(key.run_id, key.task_id, limit=EVENTS_SEEN)
     names = tuple(operator.name for operator in search.plan.operators)
+    is_initial = number < search.plan.initial
     planned = PlannedStep(
         key=key,
-        operator=choose(names, events, generator(seed, key.task_id, number, "operator")),
+        operator=names[0] if is_initial else choose(names, events, generator(seed, key.task_id, number, "operator")),
         archive_seq=selection.archive_seq,
         parents=selection.links,
     )

@@ -56,8 +56,8 @@ def to_markdown(outcome: RunOutcome) -> str:
     lines = [
         f"# Run {outcome.run}",
         "",
-        "| case | right | kind | best us | baseline us | speed-up | of floor | over start | candidates |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| task | case | right | kind | best us | baseline us | speed-up | of floor | over start | candidates |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_markdown_row(row) for row in outcome.rows]
     totals = outcome.totals
@@ -69,10 +69,11 @@ def to_markdown(outcome: RunOutcome) -> str:
 
 def _markdown_row(row: ResultRow) -> str:
     if row.best_us is None or row.kind is None:
-        cells = [row.case, "no", "-", "-", "-", "-", "-", "-", str(row.candidates)]
+        cells = [row.task, row.case, "no", "-", "-", "-", "-", "-", "-", str(row.candidates)]
     else:
         start = "-" if row.start_us is None else f"{row.start_us / row.best_us:.2f}"
         cells = [
+            row.task,
             row.case,
             "yes" if row.correct else "no",
             row.kind.value,

@@ -27,7 +27,8 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
         task: The task.
         config: The run's settings.
         budget: Caps of this task.
-        operators: Who may propose.
+        operators: Who may propose; the first one makes the initial population.
+        initial: Steps of the initial population, before the bandit chooses among the operators.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     config: RunConfig
     budget: Budget
     operators: tuple[Mutator, ...]
+    initial: int = 0
 
 
 class Search:

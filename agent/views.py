@@ -83,17 +83,28 @@ def print_report(console: Console, report: Report, *, as_json: bool) -> None:
 
 def _result_table(rows: tuple[ResultRow, ...]) -> Table:
     table = Table()
-    for heading in ("case", "right", "best us", "baseline us", "speed-up", "of floor", "over start", "candidates"):
+    for heading in (
+        "task",
+        "case",
+        "right",
+        "best us",
+        "baseline us",
+        "speed-up",
+        "of floor",
+        "over start",
+        "candidates",
+    ):
         table.add_column(
-            heading, justify="left" if heading in ("case", "right") else "right", no_wrap=heading == "case"
+            heading, justify="left" if heading in ("task", "case", "right") else "right", no_wrap=heading == "case"
         )
     for row in rows:
         if row.best_us is None or row.speedup is None or row.kind is None:
-            table.add_row(row.case, "no", "-", "-", "-", "-", "-", str(row.candidates))
+            table.add_row(row.task, row.case, "no", "-", "-", "-", "-", "-", str(row.candidates))
             continue
         mark = "" if row.kind.value == "measured" else " est."
         gain = "-" if row.start_us is None else f"{row.start_us / row.best_us:.2f}x"
         table.add_row(
+            row.task,
             row.case,
             "yes" if row.correct else "no",
             f"{row.best_us:.1f}{mark}",

@@ -17,6 +17,7 @@ from tilewright.agent.config import RunConfig
 from tilewright.agent.loop import Ending
 from tilewright.agent.progress import Observer, Silence
 from tilewright.agent.results import Finding
+from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.archive.records import FinishedStep, Insertion, StepState
 from tilewright.archive.store import Archive, open_archive
 from tilewright.archive.verify import verify
@@ -70,13 +71,14 @@ def _decisions(path: Path) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def test_the_plain_sketch_of_the_family_comes_first_and_tuning_follows(tmp_path: Path) -> None:
+def test_the_sketches_of_the_family_are_the_initial_population_and_tuning_follows(tmp_path: Path) -> None:
     notes = Notes()
     with open_archive(tmp_path / "a.db", writable=True) as archive:
         _conduct(archive, _config("60c"), FakePool(), notes)
     arms = [step.arm for step in sorted(notes.steps, key=lambda step: step.key.number)]
-    assert arms[0] == "sketch"
-    assert "tune" in arms
+    population = len(sketches_for("softmax"))
+    assert set(arms[:population]) == {"sketch"}
+    assert "tune" in arms[population:]
 
 
 def test_a_budget_of_candidates_is_a_hard_cap(tmp_path: Path) -> None:
