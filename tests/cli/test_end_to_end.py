@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,14 +19,14 @@ def _tilewright(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `optimize` has run; its output stands in files."""
     folder = tmp_path_factory.mktemp("optimised")
     done = _tilewright(folder, "optimize", str(EXAMPLE), "--budget", f"{CANDIDATES}c", "--json")
     (folder / "stdout").write_text(done.stdout)
     (folder / "stderr").write_text(done.stderr)
     assert done.returncode == 0, done.stderr
-    yield folder
+    return folder
 
 
 def test_optimize_prints_a_row_for_each_bench_case_and_says_that_times_are_estimated(folder: Path) -> None:
