@@ -15,7 +15,7 @@ _FORMS = (
     ("softmax", ("plain", "block", "streaming", "aligned", "rows", "persistent", "split")),
     ("layer_norm", ("plain", "block", "rows", "streaming", "persistent")),
     ("rms_norm", ("plain", "block", "rows", "streaming", "persistent")),
-    ("cross_entropy", ("plain", "streaming", "aligned", "block", "rows", "ticket", "split")),
+    ("cross_entropy", ("plain", "streaming", "aligned", "persistent", "block", "rows", "ticket", "split")),
     ("row_sum", ("plain", "streaming", "rows", "persistent", "split")),
     ("rotary", ("plain", "rows", "heads", "flat")),
     ("matmul", ("plain", "grouped", "persistent", "descriptor", "split")),
