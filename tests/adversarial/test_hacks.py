@@ -28,7 +28,7 @@ GPU: wrong numbers at a timed size alone that cost as much as right ones, since 
 """
 
 from collections.abc import Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -49,6 +49,8 @@ from tilewright.tasks.suite import find_task_files
 
 HACKS = Path(__file__).parent / "hacks"
 TASKS = Path(__file__).parent / "tasks"
+
+Tasks = dict[str, KernelTask]
 
 
 class Hack(msgspec.Struct, frozen=True):
@@ -94,11 +96,13 @@ def judge() -> Iterator[Judge]:
         yield judge
 
 
-@cache
-def named_task(name: str) -> KernelTask:
-    """Load a task of this folder, else of the core suite."""
-    files = (*find_task_files(str(TASKS)), *find_task_files("core"))
-    return load_task(next(path for path in files if path.stem == name))
+@pytest.fixture(scope="module")
+def tasks() -> Tasks:
+    """Tasks of this folder, else of the core suite, by name."""
+    files = {path.stem: path for path in (*find_task_files("core"), *find_task_files(str(TASKS)))}
+    names = sorted({hack.task for hack in LATER})
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(names, pool.map(lambda name: load_task(files[name]), names), strict=True))
 
 
 def candidate_of(task: KernelTask, source: str) -> Candidate:
@@ -113,9 +117,11 @@ def test_a_hack_that_syntax_shows_is_refused_before_it_runs(hack: Hack) -> None:
 
 
 @pytest.mark.parametrize("hack", LATER, ids=lambda hack: hack.name)
-def test_a_hack_that_only_running_shows_passes_the_static_gate_and_earns_nothing(hack: Hack, judge: Judge) -> None:
+def test_a_hack_that_only_running_shows_passes_the_static_gate_and_earns_nothing(
+    hack: Hack, judge: Judge, tasks: Tasks
+) -> None:
     assert check(hack.source).failure is None
-    task = named_task(hack.task)
+    task = tasks[hack.task]
     candidate = candidate_of(task, hack.source)
     recording = judge.record(task, candidate)
     if isinstance(recording, Recording):
@@ -134,8 +140,8 @@ def test_a_static_refusal_names_a_line_and_what_to_do(hack: Hack) -> None:
         assert failure.message.startswith("line ")
 
 
-def test_words_in_a_source_change_nothing_that_is_recorded(judge: Judge) -> None:
-    task = named_task("row_sum")
+def test_words_in_a_source_change_nothing_that_is_recorded(judge: Judge, tasks: Tasks) -> None:
+    task = tasks["row_sum"]
     plain = sketches_for(task.family)[0].source
     wordy = f'{plain}\n# half float16 cublas cutlass tl.dot "fast"\n'
     recordings = [judge.record(task, candidate_of(task, source)) for source in (plain, wordy)]

@@ -1,10 +1,11 @@
 """Tasks in KernelBench's format, each with a right kernel and a subtly wrong one as an LLM would write them.
 
 The first lines of a wrong kernel name its fault and the endings that count, such as `# expect: WRONG_VALUES smoke`.
+In `unusual/` are right kernels in styles that a judge might trip over; their first lines name style and task.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import CaseRole, KernelTask
 
 HERE = Path(__file__).parent
-NAMES = tuple(path.stem for path in sorted((HERE / "tasks").glob("*.py")))
+PAIRS = tuple(path.stem.removesuffix("_right") for path in sorted((HERE / "kernels").glob("*_right.py")))
+UNUSUAL = tuple(path.stem for path in sorted((HERE / "unusual").glob("*.py")))
+
+Tasks = dict[str, KernelTask]
 
 
 @pytest.fixture(scope="module")
@@ -27,41 +31,48 @@ def judge() -> Iterator[Judge]:
         yield judge
 
 
-@cache
-def kernel_task(name: str) -> KernelTask:
-    return load_task(HERE / "tasks" / f"{name}.py")
+@pytest.fixture(scope="module")
+def tasks() -> Tasks:
+    with ThreadPoolExecutor(2) as pool:
+        return {task.title: task for task in pool.map(load_task, sorted((HERE / "tasks").glob("*.py")))}
 
 
-def judge_kernel(judge: Judge, name: str, kind: str) -> Report:
-    task = kernel_task(name)
-    source = (HERE / "kernels" / f"{name}_{kind}.py").read_text()
-    candidate = Candidate(task_id=task.id, source=source, knobs=(), origin=Origin(operator="test"))
+def read_header(path: Path) -> dict[str, str]:
+    return dict(line[2:].split(": ", 1) for line in path.read_text().splitlines()[:2])
+
+
+def judge_file(judge: Judge, task: KernelTask, path: Path) -> Report:
+    candidate = Candidate(task_id=task.id, source=path.read_text(), knobs=(), origin=Origin(operator="test"))
     recording = judge.record(task, candidate)
     assert isinstance(recording, Recording), recording
     return judge.judge(task, candidate, recording)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_plain_kernelbench_file_is_admitted_and_keeps_its_own_sizes_as_the_timed_case(
-    name: str, judge: Judge
-) -> None:
-    task = kernel_task(name)
-    assert [case.sizes for case in task.cases_of(CaseRole.BENCH)]
-    assert judge.admit(task).reason == ""
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_plain_kernelbench_file_is_admitted_and_timed_at_its_own_size(name: str, judge: Judge, tasks: Tasks) -> None:
+    assert len(tasks[name].cases_of(CaseRole.BENCH)) == 1
+    assert judge.admit(tasks[name]).reason == ""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_right_kernel_passes_all_five_stages_and_gets_a_time(name: str, judge: Judge) -> None:
-    report = judge_kernel(judge, name, "right")
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_right_kernel_passes_all_five_stages_and_gets_a_time(name: str, judge: Judge, tasks: Tasks) -> None:
+    report = judge_file(judge, tasks[name], HERE / "kernels" / f"{name}_right.py")
     assert report.failure is None
     assert report.is_right
     assert report.timing
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_subtly_wrong_kernel_fails_where_its_fault_shows_first(name: str, judge: Judge) -> None:
-    source = (HERE / "kernels" / f"{name}_wrong.py").read_text()
-    header = dict(line[2:].split(": ", 1) for line in source.splitlines()[:2])
-    failure = judge_kernel(judge, name, "wrong").failure
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_subtly_wrong_kernel_fails_where_its_fault_shows_first(name: str, judge: Judge, tasks: Tasks) -> None:
+    path = HERE / "kernels" / f"{name}_wrong.py"
+    failure = judge_file(judge, tasks[name], path).failure
     assert failure is not None
-    assert f"{failure.kind.name} {failure.stage}" in header["expect"].split(" | ")
+    assert f"{failure.kind.name} {failure.stage}" in read_header(path)["expect"].split(" | ")
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_right_kernel_in_an_unusual_style_is_right(name: str, judge: Judge, tasks: Tasks) -> None:
+    path = HERE / "unusual" / f"{name}.py"
+    report = judge_file(judge, tasks[read_header(path)["task"]], path)
+    assert report.failure is None
+    assert report.is_right
