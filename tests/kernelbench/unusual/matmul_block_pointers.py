@@ -1,6 +1,5 @@
 # style: block pointers, autotune over heuristics, unpacked strides
 # task: half_matmul
-import torch
 import torch.nn as nn
 import triton
 import triton.language as tl
