@@ -181,7 +181,8 @@ def summary_line(finding: Finding) -> str:
     if finding.refusal:
         return f"{finding.task.title}: not searched, {finding.refusal}"
     if finding.best is None and not sketches_for(finding.task.family):
-        return f"{finding.task.title}: nothing to try, no sketch serves family {finding.task.family}; judge your own with `eval`"
+        family = finding.task.family
+        return f"{finding.task.title}: nothing to try, no sketch serves family {family}; judge your own with `eval`"
     if finding.best is None:
         return f"{finding.task.title}: no right kernel among {finding.candidates} candidates ({finding.ending})"
     timing = min(finding.best.report.timing, key=lambda one: one.speedup)
