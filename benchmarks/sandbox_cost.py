@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import triton
 
+from tilewright.sandbox import memory
 from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.mode import ZygoteMode
 from tilewright.sandbox.protocol import Answer, Record, Recorded, Request
@@ -51,6 +52,7 @@ def time_ms(work: Callable[[], object]) -> float:
 def main() -> None:
     """Measure, taking turns so that a loaded machine loads both alike, and print the table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    memory.collapse()  # as a zygote does: forks of both are alike
     with Zygote(ZygoteMode.COMPILE, Limits(), answering=str(Path(__file__).resolve())) as zygote:
         pairs = [(time_ms(fork_bare), time_ms(lambda: zygote.ask(NOTHING))) for _ in range(count + 5)][5:]
         layers = ", ".join(zygote.confinement().active)
