@@ -1,42 +1,19 @@
 """The numbers that a case is judged on: drawn by the task, laid out as the case says, gaps filled with NaN."""
 
-from enum import StrEnum
-
-import msgspec
 import numpy as np
 import torch
 
+from tilewright.evaluator.draws import Draw, Probe
 from tilewright.evaluator.oracle import Question
 from tilewright.sandbox.protocol import CaseData
 from tilewright.tasks.reference import build_model, draw_inputs
-from tilewright.tasks.spec import Case, KernelTask, TensorSpec
+from tilewright.tasks.spec import KernelTask, TensorSpec
 from tilewright.tasks.task_module import Input
 
 # Byte between the elements of strided inputs: NaN in every floating type, -1 in integers.
 _GAP = 0xFF
 # Of a probe's row, one position in this many stands out.
 _PROBE_SPACING = 128
-
-
-class Probe(StrEnum):
-    """What the judge does to drawn inputs, beyond the case's own `values`."""
-
-    NONE = "none"
-    SPIKES = "spikes"  # a flat row with a few elements that decide the answer, the last element among them
-
-
-class Draw(msgspec.Struct, frozen=True, kw_only=True):
-    """Which numbers a case gets.
-
-    Attributes:
-        case: The case.
-        seed: Seed of inputs and parameters.
-        probe: What is done to the inputs afterwards.
-    """
-
-    case: Case
-    seed: int
-    probe: Probe = Probe.NONE
 
 
 def draw(task: KernelTask, chosen: Draw) -> Question:

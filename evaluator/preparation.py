@@ -3,9 +3,10 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from tilewright.evaluator.inputs import Draw, Probe, draw, to_case_data
+from tilewright.evaluator.draws import Draw, Probe, StageDraws
+from tilewright.evaluator.inputs import draw, to_case_data
 from tilewright.evaluator.oracle import Answer, OracleError, Question, expect
-from tilewright.evaluator.stage_cases import InterpreterBudget, StageDraws, plan_stages
+from tilewright.evaluator.stage_cases import InterpreterBudget, plan_stages
 from tilewright.sandbox.protocol import CaseData
 from tilewright.tasks.spec import KernelTask
 

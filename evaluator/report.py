@@ -18,6 +18,13 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
 
 
+class Place(StrEnum):
+    """Where a case ran."""
+
+    INTERPRETER = "interpreter"
+    GPU = "gpu"
+
+
 class ErrorMeasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Distance of one case's outputs from the fp64 oracle, and what trusted implementations allow.
 
@@ -47,6 +54,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         error: Distance from the oracle, or None where nothing was compared.
         note: Why it was skipped, or what was not covered; may be empty.
         wall_s: Seconds that it took.
+        place: Where it ran.
     """
 
     case: str
@@ -54,6 +62,7 @@ class CaseResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     error: ErrorMeasure | None = None
     note: str = ""
     wall_s: float = 0.0
+    place: Place = Place.INTERPRETER
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +110,22 @@ class CostTerm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: str
 
 
+class PairedRatio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fastest baseline's time over the candidate's, from interleaved replays of both.
+
+    Attributes:
+        median: Median of the paired ratios.
+        low: Lower end of the bootstrap's 95 % interval.
+        high: Upper end.
+        pairs: Pairs of replays.
+    """
+
+    median: float
+    low: float
+    high: float
+    pairs: int
+
+
 class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Time of a candidate on one bench case.
 
@@ -112,6 +137,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         baselines: Times of what it is compared with.
         floor_us: Least time that the device needs for the task's bytes and flops.
         terms: Where an estimate comes from; empty for measured times.
+        paired: Paired comparison with the fastest baseline; None for estimates.
+        host_us: What the host spends on launching the plan once, never part of a time; None for estimates.
+        notes: What a reader of the time must know, such as why it was not captured in a graph.
     """
 
     case: str
@@ -121,6 +149,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     baselines: tuple[Baseline, ...]
     floor_us: float
     terms: tuple[CostTerm, ...] = ()
+    paired: PairedRatio | None = None
+    host_us: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> Baseline:
@@ -129,12 +160,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def speedup(self) -> float:
-        """Fastest baseline's median over the candidate's."""
+        """Fastest baseline's median over the candidate's, paired where both were measured side by side."""
+        if self.paired is not None:
+            return self.paired.median
         return self.baseline.span.median_us / self.candidate.median_us
 
     @property
     def lower_bound(self) -> float:
-        """Cautious speed-up: the baseline's median over the upper end of the candidate's spread."""
+        """Cautious speed-up: the paired interval's lower end, else the baseline over the spread's upper end."""
+        if self.paired is not None:
+            return self.paired.low
         return self.baseline.span.median_us / self.candidate.high_us
 
     @property
@@ -239,6 +274,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         machine: Kernel release and architecture.
         confinement: Protections in force in the sandbox, such as `landlock-7`, `seccomp`.
         missing_confinement: Protections that this machine cannot enforce.
+        driver: Version of the GPU's driver; empty where times are estimated.
     """
 
     target: str
@@ -251,6 +287,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     machine: str
     confinement: tuple[str, ...]
     missing_confinement: tuple[str, ...]
+    driver: str = ""
 
     @property
     def id(self) -> str:

@@ -7,7 +7,7 @@ import random
 import msgspec
 from msgspec import structs
 
-from tilewright.evaluator.inputs import Draw, Probe
+from tilewright.evaluator.draws import Draw, Probe, StageDraws
 from tilewright.sandbox.failure import Stage
 from tilewright.tasks.errors import TaskError
 from tilewright.tasks.reference import instantiate
@@ -31,13 +31,6 @@ class InterpreterBudget(msgspec.Struct, frozen=True, kw_only=True):
 
     max_elements: int = 24_576
     max_work: int = 1_000_000
-
-
-class StageDraws(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stage runs, smallest case first."""
-
-    stage: Stage
-    draws: tuple[Draw, ...]
 
 
 def plan_stages(task: KernelTask, seed: int, budget: InterpreterBudget | None = None) -> tuple[StageDraws, ...]:

@@ -13,7 +13,8 @@ from msgspec import structs
 
 from tilewright.evaluator.arithmetic import Reordered
 from tilewright.evaluator.compare import compare_numbers
-from tilewright.evaluator.inputs import Draw, draw
+from tilewright.evaluator.draws import Draw
+from tilewright.evaluator.inputs import draw
 from tilewright.evaluator.oracle import (
     Answers,
     OracleError,

@@ -49,6 +49,9 @@ class FailureKind(StrEnum):
     CRASH = "crash"  # the child died of a signal
     PROTOCOL = "protocol"  # garbage or too much on the channel, or exit without an answer
     BEYOND_FLOOR = "beyond_floor"  # faster than the hardware allows
+    BAD_PLAN = "bad_plan"  # the recorded work names memory, binaries or operations that it may not
+    IDLE_KERNEL = "idle_kernel"  # a kernel of its own can be left out and the answer stays right
+    NO_INFLUENCE = "no_influence"  # an input or parameter changes and the answer does not move as the oracle says
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from tilewright.agent.sketches import catalogue
 from tilewright.agent.sketches.catalogue import Sketch, families, sketches_for
 from tilewright.evaluator.builder import BuildCache, build
 from tilewright.evaluator.compare import compare
-from tilewright.evaluator.inputs import Draw
+from tilewright.evaluator.draws import Draw
 from tilewright.evaluator.preparation import Preparations, Prepared
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.static import check

@@ -5,7 +5,8 @@ import math
 import torch
 from torch_candidates import make_task, task_of
 
-from tilewright.evaluator.inputs import Draw, Probe, draw, to_case_data, to_storage
+from tilewright.evaluator.draws import Draw, Probe
+from tilewright.evaluator.inputs import draw, to_case_data, to_storage
 from tilewright.evaluator.stage_cases import InterpreterBudget, plan_stages
 from tilewright.sandbox.failure import Stage
 from tilewright.tasks.spec import CaseRole, DType, Layout, TensorSpec

@@ -8,7 +8,8 @@ from torch_candidates import task_of
 
 from tilewright.evaluator.arithmetic import Reordered, Widened
 from tilewright.evaluator.compare import compare_numbers
-from tilewright.evaluator.inputs import Draw, draw
+from tilewright.evaluator.draws import Draw
+from tilewright.evaluator.inputs import draw
 from tilewright.evaluator.oracle import OracleError, Question, answer_exactly, expect, numbers_of
 from tilewright.evaluator.tolerance import half_ulp, measure
 from tilewright.tasks.spec import Case, CaseRole, DType, TensorSpec, Tolerance
