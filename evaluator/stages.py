@@ -1,5 +1,6 @@
 """The five stages: run a candidate on small cases in the sandbox and hold its answers against the oracle."""
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,10 +9,11 @@ import msgspec
 from msgspec import structs
 
 from tilewright.evaluator.compare import Finding, compare
+from tilewright.evaluator.draws import StageDraws
 from tilewright.evaluator.preparation import Preparations, Prepared, Unusable
 from tilewright.evaluator.report import CaseResult, StageResult, Verdict
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
-from tilewright.sandbox.protocol import Answer, Entered, Interpret, Interpreted, Refused
+from tilewright.sandbox.protocol import Answer, Interpret, Interpreted, Refused
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
 
@@ -65,79 +67,125 @@ def run_stages(
         OracleError: The reference cannot answer a case that the task declares.
     """
     kept = preparations or Preparations()
-    stages: list[StageResult] = []
-    for planned in kept.stages(task, seed):
-        drawn = tuple(kept.prepare(task, one) for one in planned.draws)
-        prepared = tuple(one for one in drawn if isinstance(one, Prepared))
-        trial = _Trial(task=task, candidate=candidate, target=target, runner=runner, stage=planned.stage)
-        run = _run_repeatedly if planned.stage is Stage.DETERMINISM else _run_once
-        outcome = run(trial, prepared) if prepared else _Outcome(rows=(), outputs=(), failure=None)
-        skipped = tuple(
-            CaseResult(case=one.case_name, verdict=Verdict.SKIPPED, note=one.reason)
-            for one in drawn
-            if isinstance(one, Unusable)
-        )
-        stages.append(StageResult(stage=planned.stage, cases=outcome.rows + skipped))
-        if outcome.failure is not None:
-            return StagesOutcome(stages=tuple(stages), failure=outcome.failure)
-    return StagesOutcome(stages=tuple(stages), failure=None)
+    planned = tuple(_prepare_stage(task, one, kept) for one in kept.stages(task, seed))
+    trial = _Trial(task=task, candidate=candidate, target=target, runner=runner)
+    rows: list[tuple[Stage, CaseResult]] = []
+    failure: Failure | None = None
+    # what is cheap and fails most goes first, on its own; the rest shares a child, which saves loading the file
+    for stages in (planned[:1], planned[1:]):
+        outcome = _run_once(trial, tuple(entry for stage in stages for entry in stage.entries))
+        failure = outcome.failure
+        rows += outcome.rows
+        if failure is not None:
+            break
+    else:
+        repeated = _run_again(trial, outcome)
+        failure = repeated.failure
+        kept_rows = [(stage, row) for stage, row in rows if stage is not Stage.DETERMINISM]
+        rows = kept_rows + list(repeated.rows)
+    return StagesOutcome(stages=_results(planned, rows, failure), failure=failure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One run of one case for one stage."""
+
+    stage: Stage
+    case: Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """A stage with its cases drawn and answered, and the rows of those that cannot be judged."""
+
+    stage: Stage
+    entries: tuple[_Entry, ...]
+    skipped: tuple[CaseResult, ...]
+
+
+def _prepare_stage(task: KernelTask, planned: StageDraws, kept: Preparations) -> _Planned:
+    """Draw and answer a stage's cases; those of the determinism stage are run twice."""
+    drawn = tuple(kept.prepare(task, one) for one in planned.draws)
+    entries = tuple(_Entry(stage=planned.stage, case=one) for one in drawn if isinstance(one, Prepared))
+    skipped = tuple(
+        CaseResult(case=one.case_name, verdict=Verdict.SKIPPED, note=one.reason)
+        for one in drawn
+        if isinstance(one, Unusable)
+    )
+    repeats = 2 if planned.stage is Stage.DETERMINISM else 1
+    return _Planned(stage=planned.stage, entries=entries * repeats, skipped=skipped)
+
+
+def _results(
+    planned: tuple[_Planned, ...], rows: list[tuple[Stage, CaseResult]], failure: Failure | None
+) -> tuple[StageResult, ...]:
+    """Return the stages up to the one that failed, each case a row."""
+    results = []
+    for one in planned:
+        mine = tuple(row for stage, row in rows if stage is one.stage)
+        results.append(StageResult(stage=one.stage, cases=mine + one.skipped))
+        if failure is not None and failure.stage is one.stage:
+            break
+    return tuple(results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """A candidate in one stage."""
+    """A candidate before the stages."""
 
     task: KernelTask
     candidate: Candidate
     target: str
     runner: Runner
-    stage: Stage
 
-    def ask(self, cases: tuple[Prepared, ...], poison: int) -> tuple[Answer, ...]:
+    def ask(self, entries: tuple[_Entry, ...], poison: int) -> tuple[Answer, ...]:
         """Run cases in a fresh child; on other garbage the programs of each launch run in another order, too."""
         request = Interpret(
             source=self.candidate.source,
             knobs=self.candidate.knobs,
             target=self.target,
-            cases=tuple(one.data for one in cases),
+            cases=tuple(one.case.data for one in entries),
             poison=poison,
             order=0 if poison == _POISON else _OTHER_ORDER,
         )
         return self.runner.interpret(request)
 
-    def fail(self, kind: FailureKind, case: str | None, message: str, hint: str = "") -> Failure:
-        """Name the stage's failure."""
-        return Failure(kind=kind, stage=self.stage, case=case, message=message, hint=hint)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """Rows of one child's cases, the outputs' bytes of each row, and the first failure."""
+    """What a child did: its entries, their rows and their outputs' bytes, and the first failure."""
 
-    rows: tuple[CaseResult, ...]
+    entries: tuple[_Entry, ...]
+    rows: tuple[tuple[Stage, CaseResult], ...]
     outputs: tuple[tuple[bytes, ...], ...]
     failure: Failure | None
 
 
-def _run_once(trial: _Trial, cases: tuple[Prepared, ...], poison: int = _POISON) -> _Outcome:
+def _run_once(trial: _Trial, entries: tuple[_Entry, ...], poison: int = _POISON) -> _Outcome:
     """Run cases in one child and compare each answer; stop at the first that is wrong."""
+    if not entries:
+        return _Outcome(entries=(), rows=(), outputs=(), failure=None)
     started = time.perf_counter()
-    answers = trial.ask(cases, poison)
-    wall_s = (time.perf_counter() - started) / len(cases)
+    answers = trial.ask(entries, poison)
+    wall_s = (time.perf_counter() - started) / len(entries)
     results = [answer for answer in answers if isinstance(answer, Interpreted)]
-    rows: list[CaseResult] = []
-    for one, got in zip(cases, results, strict=False):
-        row, finding = _judge(one, got, wall_s, poison)
-        rows.append(row)
+    rows: list[tuple[Stage, CaseResult]] = []
+    failure: Failure | None = None
+    for entry, got in zip(entries, results, strict=False):
+        row, finding = _judge(entry.case, got, wall_s, poison)
+        rows.append((entry.stage, row))
         if finding is not None:
-            failure = trial.fail(finding.kind, one.case_name, finding.message, finding.hint)
-            return _Outcome(rows=tuple(rows), outputs=(), failure=failure)
-    broken = _find_break(trial, cases, answers)
-    if broken is not None:
-        name = broken.case or cases[min(len(rows), len(cases) - 1)].case_name
-        rows.append(CaseResult(case=name, verdict=Verdict.FAILED, wall_s=wall_s))
-        return _Outcome(rows=tuple(rows), outputs=(), failure=structs.replace(broken, case=name))
-    return _Outcome(rows=tuple(rows), outputs=tuple(got.outputs for got in results), failure=None)
+            failure = Failure(
+                kind=finding.kind, stage=entry.stage, case=row.case, message=finding.message, hint=finding.hint
+            )
+            break
+    else:
+        failure = _find_break(entries, answers)
+        if failure is not None:
+            name = failure.case or entries[-1].case.case_name
+            rows.append((failure.stage, CaseResult(case=name, verdict=Verdict.FAILED, wall_s=wall_s)))
+    outputs = tuple(got.outputs for got in results)
+    return _Outcome(entries=entries, rows=tuple(rows), outputs=outputs, failure=failure)
 
 
 def _judge(one: Prepared, got: Interpreted, wall_s: float, poison: int) -> tuple[CaseResult, Finding | None]:
@@ -156,47 +204,50 @@ def _judge(one: Prepared, got: Interpreted, wall_s: float, poison: int) -> tuple
     return row, compared.finding
 
 
-def _find_break(trial: _Trial, cases: tuple[Prepared, ...], answers: tuple[Answer, ...]) -> Failure | None:
-    """Return why a child did not answer every case once, if so; a death counts for the case entered last."""
-    entered = [answer.case for answer in answers if isinstance(answer, Entered) and answer.case is not None]
+def _find_break(entries: tuple[_Entry, ...], answers: tuple[Answer, ...]) -> Failure | None:
+    """Return why a child did not answer every case once, if so; a death counts for the first that it left open."""
+    count = sum(isinstance(answer, Interpreted) for answer in answers)
+    broken = entries[min(count, len(entries) - 1)]
     for answer in answers:
         if isinstance(answer, Refused):
-            case = answer.failure.case or (entered[-1] if entered else None)
-            return structs.replace(answer.failure, stage=trial.stage, case=case)
-    count = sum(isinstance(answer, Interpreted) for answer in answers)
-    if count != len(cases):
-        message = f"expected {len(cases)} answers from the sandbox, got {count}"
-        return trial.fail(FailureKind.PROTOCOL, None, message)
+            return structs.replace(answer.failure, stage=broken.stage, case=broken.case.case_name)
+    if count != len(entries):
+        message = f"expected {len(entries)} answers from the sandbox, got {count}"
+        name = broken.case.case_name
+        return Failure(kind=FailureKind.PROTOCOL, stage=broken.stage, case=name, message=message)
     return None
 
 
-def _run_repeatedly(trial: _Trial, cases: tuple[Prepared, ...]) -> _Outcome:
-    """Run cases twice in one child, once in another on other garbage and in other orders: bits must agree."""
-    first = _run_once(trial, cases + cases)
-    if first.failure is not None:
-        return first
-    reloaded = _run_once(trial, cases[::-1], _OTHER_POISON)
-    rows = first.rows[: len(cases)]
+def _run_again(trial: _Trial, first: _Outcome) -> _Outcome:
+    """Run the determinism stage's cases in another child, on other garbage and in other orders: bits must agree."""
+    places = [index for index, entry in enumerate(first.entries) if entry.stage is Stage.DETERMINISM]
+    once, twice = places[: len(places) // 2], places[len(places) // 2 :]
+    entries = tuple(first.entries[index] for index in once)
+    rows = tuple(first.rows[index] for index in once)
+    reloaded = _run_once(trial, entries[::-1], _OTHER_POISON)
     if reloaded.failure is not None:
         failure = structs.replace(reloaded.failure, hint=reloaded.failure.hint or _ORDER_HINT)
-        return _Outcome(rows=reloaded.rows, outputs=(), failure=failure)
+        return dataclasses.replace(reloaded, failure=failure)
     if not trial.task.tolerance.is_deterministic:
-        return _Outcome(rows=rows, outputs=(), failure=None)
-    for index, row in enumerate(rows):
+        return _Outcome(entries=entries, rows=rows, outputs=(), failure=None)
+    for number, index in enumerate(once):
         others = {
-            "a repeat in the same process": first.outputs[len(cases) + index],
-            "a fresh process, with other garbage and its programs in another order": reloaded.outputs[
-                len(cases) - 1 - index
-            ],
+            "a repeat in the same process": first.outputs[twice[number]],
+            "a fresh process, with other garbage and its programs in another order": reloaded.outputs[-1 - number],
         }
         for where, other in others.items():
             if other != first.outputs[index]:
-                failure = trial.fail(
-                    FailureKind.NOT_DETERMINISTIC,
-                    row.case,
-                    f"expected the same bits each time, got other bits in {where}",
-                    "read no memory that was not written, keep no state between calls, add without float atomics",
-                )
-                failed = structs.replace(row, verdict=Verdict.FAILED)
-                return _Outcome(rows=(*rows[:index], failed, *rows[index + 1 :]), outputs=(), failure=failure)
-    return _Outcome(rows=rows, outputs=(), failure=None)
+                failed = structs.replace(rows[number][1], verdict=Verdict.FAILED)
+                rows = (*rows[:number], (Stage.DETERMINISM, failed), *rows[number + 1 :])
+                return _Outcome(entries=entries, rows=rows, outputs=(), failure=_differs(failed.case, where))
+    return _Outcome(entries=entries, rows=rows, outputs=(), failure=None)
+
+
+def _differs(case: str, where: str) -> Failure:
+    return Failure(
+        kind=FailureKind.NOT_DETERMINISTIC,
+        stage=Stage.DETERMINISM,
+        case=case,
+        message=f"expected the same bits each time, got other bits in {where}",
+        hint="read no memory that was not written, keep no state between calls, add without float atomics",
+    )

@@ -31,7 +31,7 @@ class _Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SMOKE = _Limits(elements=800, inner=64, outer=8)
-_SHAPE = _Limits(elements=5_000, inner=128, outer=16)
+_SHAPE = _Limits(elements=5_000, inner=128, outer=8)
 
 
 class Small(msgspec.Struct, frozen=True, kw_only=True):
