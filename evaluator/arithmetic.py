@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -192,7 +193,8 @@ def _softmax(mode: Reordered, func: torch._ops.OpOverload, args: Arguments, _: K
 def _cumsum(_: Reordered, __: torch._ops.OpOverload, args: Arguments, ___: Keywords) -> object:
     x = _tensor(args[0])
     # numpy adds one element after another in float32, as a scan on a GPU may; torch's CPU scan adds in float64
-    scanned = x.detach().float().numpy().cumsum(axis=int(str(args[1])))
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs meet where a case asks for them
+        scanned = x.detach().float().numpy().cumsum(axis=int(str(args[1])))
     return torch.from_numpy(scanned).to(x.dtype)
 
 
