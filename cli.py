@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilewright.agent.archive_commands import archive_app
+from tilewright.agent.bundle_commands import register
 from tilewright.agent.consoles import progress_console, results_console
 from tilewright.agent.task_commands import task_app
 from tilewright.tasks.errors import UserError
@@ -145,6 +146,9 @@ def doctor(as_json: JsonOption = False) -> None:
     from tilewright.agent.doctor import print_doctor
 
     print_doctor(results_console(), as_json=as_json)
+
+
+register(app, archive_app)
 
 
 def main() -> None:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import msgspec
 
+from tilewright.agent.arguments import parse_knobs, read_kernel, single_file
 from tilewright.agent.budget import parse_budget
 from tilewright.agent.campaign import Campaign, begin, conduct
 from tilewright.agent.config import DEFAULT_TARGET, RunConfig, local_target_name, make_config
+from tilewright.agent.judging import Judging, cache_folder, choose_judging, keep_judging
 from tilewright.agent.progress import Observer, Silence
 from tilewright.agent.results import Finding, ResultRow, Totals, result_rows, totals
 from tilewright.archive.runs import RunRecord, RunStatus
 from tilewright.archive.store import Archive, open_archive
+from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.report import Report
 from tilewright.sandbox.targets import find_target
-from tilewright.tasks.candidate import Candidate, Knob, Origin
-from tilewright.tasks.errors import TaskError, UserError
+from tilewright.tasks.candidate import Candidate, Origin
+from tilewright.tasks.errors import UserError
 from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import KernelTask
 from tilewright.tasks.suite import find_task_files
@@ -115,10 +118,13 @@ def run(
         UserError: Something that was asked for cannot be done; the message says what to do.
     """
     observer = observer or Silence()
+    goal = find_target(request.target or local_target_name() or DEFAULT_TARGET)
+    judging = choose_judging(goal.name, is_deterministic=request.is_deterministic, ray_address=request.ray_address)
     config = make_config(
-        target=request.target or local_target_name() or DEFAULT_TARGET,
+        target=goal.name,
         budget=parse_budget(request.budget),
         seed=request.seed,
+        judging=judging.kind,
         is_deterministic=request.is_deterministic,
         ray_address=request.ray_address,
     )
@@ -129,7 +135,7 @@ def run(
         observer.preparing(f"loading {len(files)} task{'s' if len(files) != 1 else ''}")
         tasks = tuple(load_task(file) for file in files)
         record = begin(archive, name or _name(names, archive), config, tasks)
-        return _conduct(archive, record, tasks, observer)
+        return _conduct(archive, record, tasks, judging, observer)
 
 
 def resume(name: str | None, *, archive: str, observer: Observer | None = None) -> RunOutcome:
@@ -172,31 +178,37 @@ def evaluate(
     """
     observer = observer or Silence()
     goal = find_target(target or local_target_name() or DEFAULT_TARGET)
-    chosen, source, file = _parse_knobs(knobs), _read(kernel), _single_file(task)
+    chosen, source, file = parse_knobs(knobs), read_kernel(kernel), single_file(task)
+    judging = choose_judging(goal.name)
+    if judging.reason:
+        observer.preparing(f"times will be estimated: {judging.reason}")
     observer.preparing(f"judging {kernel.name} on {file.stem}")
     known = load_task(file)
     from tilewright.evaluator.judge import judge_once  # loads torch: after the mistakes that need none
 
     candidate = Candidate(task_id=known.id, source=source, knobs=chosen, origin=Origin(operator="user"))
-    return judge_once(known, candidate, target=goal.name, seed=seed)
+    return judge_once(known, candidate, _settings(goal.name, seed, judging), judging.uuids[:1])
 
 
 def _continue(archive: Archive, record: RunRecord, observer: Observer) -> RunOutcome:
     config = msgspec.json.decode(record.config_json, type=RunConfig)
-    return _conduct(archive, record, tuple(archive.task(one) for one in config.task_ids), observer)
+    judging = keep_judging(config.judging, config.target)
+    return _conduct(archive, record, tuple(archive.task(one) for one in config.task_ids), judging, observer)
 
 
-def _conduct(archive: Archive, record: RunRecord, tasks: tuple[KernelTask, ...], observer: Observer) -> RunOutcome:
+def _conduct(
+    archive: Archive, record: RunRecord, tasks: tuple[KernelTask, ...], judging: Judging, observer: Observer
+) -> RunOutcome:
     from tilewright.evaluator.cluster import ray_cluster
-    from tilewright.evaluator.judge_settings import JudgeSettings
 
     config = msgspec.json.decode(record.config_json, type=RunConfig)
+    if judging.reason:
+        observer.preparing(f"times will be estimated: {judging.reason}")
     observer.preparing("starting workers")
-    settings = JudgeSettings(target=config.target, seed=config.seed)
-    with ray_cluster(cpus=config.places, address=config.ray_address):
+    with ray_cluster(cpus=config.places, gpus=judging.uuids, address=config.ray_address):
         from tilewright.evaluator.ray_pool import RayPool
 
-        pool = RayPool(settings, config.places)
+        pool = RayPool(_settings(config.target, config.seed, judging), config.places, gpus=len(judging.devices))
         campaign = Campaign(run_id=record.id, config=config, tasks=tasks, archive=archive, pool=pool, observer=observer)
         findings, was_interrupted = asyncio.run(_until_signal(campaign))
     rows = tuple(row for finding in findings for row in result_rows(finding))
@@ -208,6 +220,11 @@ def _conduct(archive: Archive, record: RunRecord, tasks: tuple[KernelTask, ...],
         totals=totals(rows),
         was_interrupted=was_interrupted,
     )
+
+
+def _settings(target: str, seed: int, judging: Judging) -> JudgeSettings:
+    room = min((one.memory_bytes for one in judging.devices), default=0)
+    return JudgeSettings(target=target, seed=seed, device_bytes=room, cache=str(cache_folder()))
 
 
 def _name(names: tuple[str, ...], archive: Archive) -> str:
@@ -239,34 +256,3 @@ def _first_interrupt(stop: asyncio.Event) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-
-
-def _single_file(name: str) -> Path:
-    path = Path(name)
-    if not path.exists():
-        matches = [one for one in find_task_files("core") if one.stem == name]
-        if matches:
-            return matches[0]
-    files = find_task_files(name)
-    if len(files) != 1:
-        raise TaskError(f"expected one task, got {len(files)} in {name!r}: name a file")
-    return files[0]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"expected a readable Python file, got {path} ({type(error).__name__}): check the path"
-        ) from error
-
-
-def _parse_knobs(texts: tuple[str, ...]) -> tuple[Knob, ...]:
-    knobs = []
-    for text in texts:
-        name, _, value = text.partition("=")
-        if not name.isidentifier() or not value.lstrip("-").isdigit():
-            raise UserError(f"expected --knob NAME=INTEGER, got {text!r}")
-        knobs.append(Knob(name=name, value=int(value)))
-    return tuple(sorted(knobs, key=lambda knob: knob.name))

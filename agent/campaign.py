@@ -85,7 +85,8 @@ async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asy
     admission = await campaign.pool.admit(task)
     if not admission.is_admitted:
         return Finding(task=task, refusal=admission.reason)
-    search = _search(campaign, task, position)
+    plan = plan_search(campaign.archive, campaign.run_id, campaign.config, campaign.tasks, position)
+    search = Search(plan, campaign.archive, campaign.pool, campaign.observer)
     campaign.observer.task_begins(_outset(campaign, search, position))
     ending = await drive(search, stop)
     pool = None if ending is Ending.INTERRUPTED else campaign.pool
@@ -94,8 +95,20 @@ async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asy
     return await conclude(campaign.archive, Confirmer(campaign.archive, pool, task), search.key(0), task, ending)
 
 
-def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:
-    others = [campaign.archive.spent(campaign.run_id, other.id) for other in campaign.tasks[:position]]
+def plan_search(
+    archive: Archive, run_id: str, config: RunConfig, tasks: tuple[KernelTask, ...], position: int
+) -> SearchPlan:
+    """Return what is searched for one of a run's tasks, and store its caps: its share of what the run has left.
+
+    Args:
+        archive: Where the run is stored.
+        run_id: The run.
+        config: Its settings.
+        tasks: All its tasks, in order.
+        position: Which of them, from 0.
+    """
+    task = tasks[position]
+    others = [archive.spent(run_id, other.id) for other in tasks[:position]]
     spent = Spent(
         candidates=sum(one.candidates for one in others),
         duplicates=sum(one.duplicates for one in others),
@@ -103,18 +116,16 @@ def _search(campaign: Campaign, task: KernelTask, position: int) -> Search:
         judge_s=sum(one.judge_s for one in others),
         cost_usd=sum(one.cost_usd for one in others),
     )
-    budget = campaign.config.budget.share_for(spent, len(campaign.tasks) - position)
-    caps = Caps(candidates=budget.task_candidates, wall_s=budget.task_wall_s)
-    campaign.archive.add_budget(campaign.run_id, task.id, caps)
-    plan = SearchPlan(
-        run_id=campaign.run_id,
+    budget = config.budget.share_for(spent, len(tasks) - position)
+    archive.add_budget(run_id, task.id, Caps(candidates=budget.task_candidates, wall_s=budget.task_wall_s))
+    return SearchPlan(
+        run_id=run_id,
         task=task,
-        config=campaign.config,
+        config=config,
         budget=budget,
         operators=(SketchOperator(), TuneOperator()),
         initial=len(sketches_for(task.family)),
     )
-    return Search(plan, campaign.archive, campaign.pool, campaign.observer)
 
 
 def _outset(campaign: Campaign, search: Search, position: int) -> TaskOutset:

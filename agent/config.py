@@ -1,12 +1,12 @@
 """What a run was asked to do, as one frozen value that is stored with it."""
 
 import os
-import shutil
-import subprocess
 
 import msgspec
 
 from tilewright.agent.budget import Budget
+from tilewright.evaluator.gpu.devices import FoundDevice, find_devices
+from tilewright.evaluator.report import TimeKind
 from tilewright.sandbox.targets import find_target, target_names
 
 DEFAULT_TARGET = "cuda:90"
@@ -24,6 +24,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         is_deterministic: Whether steps see and write the archive in a fixed order.
         ray_address: Cluster to join, or None to start one for the run.
         task_ids: The run's tasks, in order.
+        judging: Whether times are measured on a GPU of the target or estimated; a resumed run goes on as it began.
     """
 
     target: str
@@ -33,6 +34,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     is_deterministic: bool = False
     ray_address: str | None = None
     task_ids: tuple[str, ...] = ()
+    judging: TimeKind = TimeKind.ESTIMATED
 
     @property
     def window(self) -> int:
@@ -40,19 +42,14 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.places + EXTRA_IN_FLIGHT
 
 
-def local_target_name() -> str | None:
-    """Return the target of this machine's first GPU, or None if it has none that is known.
+def local_devices() -> tuple[FoundDevice, ...]:
+    """Return the GPUs of this machine that this process may use."""
+    return find_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
 
-    Asks the driver's own tool, so that no CUDA context is made here.
-    """
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    query = [tool, "--query-gpu=compute_cap", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
-    lines = done.stdout.split()
-    name = f"cuda:{lines[0].replace('.', '')}" if done.returncode == 0 and lines else ""
-    return name if name in target_names() else None
+
+def local_target_name() -> str | None:
+    """Return the target of this machine's first GPU that is known, or None if there is none."""
+    return next((one.target for one in local_devices() if one.target in target_names()), None)
 
 
 def default_places() -> int:
@@ -61,7 +58,13 @@ def default_places() -> int:
 
 
 def make_config(
-    *, target: str, budget: Budget, seed: int, is_deterministic: bool = False, ray_address: str | None = None
+    *,
+    target: str,
+    budget: Budget,
+    seed: int,
+    judging: TimeKind,
+    is_deterministic: bool = False,
+    ray_address: str | None = None,
 ) -> RunConfig:
     """Return a checked configuration with a place for each CPU.
 
@@ -76,4 +79,5 @@ def make_config(
         places=default_places(),
         is_deterministic=is_deterministic,
         ray_address=ray_address,
+        judging=judging,
     )

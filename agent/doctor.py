@@ -9,10 +9,22 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tilewright.agent.config import DEFAULT_TARGET, local_target_name
+from tilewright.agent.config import DEFAULT_TARGET, local_devices, local_target_name
+from tilewright.agent.judging import choose_judging
 from tilewright.sandbox.doctor import Probe, probe
+from tilewright.sandbox.targets import target_names
 
-PACKAGES = ("tilewright", "torch", "triton", "ray", "sqlalchemy", "openai", "anthropic")
+PACKAGES = (
+    "tilewright",
+    "torch",
+    "triton",
+    "ray",
+    "sqlalchemy",
+    "openai",
+    "anthropic",
+    "cuda-bindings",
+    "nvidia-ml-py",
+)
 SUPPORTED = {"torch": ("2.11", "2.13"), "triton": ("3.6", "3.7")}
 
 
@@ -22,7 +34,7 @@ def examine_machine() -> tuple[Probe, ...]:
         Probe(name="python", is_available=True, detail=platform.python_version()),
         *(_package(name) for name in PACKAGES),
         Probe(name="cpus", is_available=True, detail=f"{len(os.sched_getaffinity(0))} usable"),
-        _gpu(),
+        *_gpus(),
         *probe(),
     )
 
@@ -55,9 +67,19 @@ def _order(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
-def _gpu() -> Probe:
-    target = local_target_name()
-    if target is None:
-        detail = f"none that is known: times are estimated, for {DEFAULT_TARGET} unless --target says otherwise"
-        return Probe(name="gpu", is_available=False, detail=detail)
-    return Probe(name="gpu", is_available=True, detail=f"{target}; this version still estimates times")
+def _gpus() -> tuple[Probe, ...]:
+    """Return a row for each GPU and one for what becomes of times."""
+    rows = tuple(
+        Probe(
+            name=f"gpu {one.index}",
+            is_available=one.target in target_names(),
+            detail=f"{one.name}, {one.target}, {one.memory_bytes / 2**30:.0f} GiB, driver {one.driver}, "
+            f"{one.processes or 'no'} other processes",
+        )
+        for one in local_devices()
+    )
+    target = local_target_name() or DEFAULT_TARGET
+    judging = choose_judging(target)
+    if judging.reason:
+        return (*rows, Probe(name="times", is_available=False, detail=f"estimated for {target}: {judging.reason}"))
+    return (*rows, Probe(name="times", is_available=True, detail=f"measured on {judging.devices[0].name}"))

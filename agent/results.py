@@ -7,6 +7,7 @@ import msgspec
 from tilewright.agent.loop import Ending
 from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.archive.records import Elite, StepKey
+from tilewright.archive.rejudging import Rejudgement
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
 from tilewright.evaluator.report import Report, TimeKind, Timing
@@ -112,8 +113,15 @@ class Confirmer:
             self._reports[candidate_id] = await self._pool.confirm(self._task, candidate, recording)
         confirmation = self._reports.get(candidate_id)
         if confirmation is not None and not confirmation.is_right:
+            self._demote(confirmation)
             return None
         return Champion(case=case, candidate_id=candidate_id, report=report, confirmation=confirmation)
+
+    def _demote(self, found: Report) -> None:
+        """Store that a candidate is wrong after all; the cell that it holds goes to the next best one."""
+        key = self._archive.home(found.candidate_id)
+        again = 1 + len(self._archive.rejudgements(key))
+        self._archive.add_rejudgement(Rejudgement(key=key, round=again, report=found))
 
 
 async def conclude(archive: Archive, confirmer: Confirmer, key: StepKey, task: KernelTask, ending: Ending) -> Finding:

@@ -10,17 +10,18 @@ from tilewright.archive.records import InsertionStatus
 
 
 class EventKind(StrEnum):
-    """What an event does to the map: an insertion's status, or a new start by other bins."""
+    """What an event does to the map: an insertion's status, a new start by other bins, or the fall of an elite."""
 
     NEW = "new"
     IMPROVED = "improved"
     KEPT_OLD = "kept_old"
     REJECTED = "rejected"
     CLEARED = "cleared"
+    DEMOTED = "demoted"  # the cell's elite was wrong when it was judged again
 
     @property
     def status(self) -> InsertionStatus:
-        """The insertion's status; CLEARED has none."""
+        """The insertion's status; CLEARED and DEMOTED have none."""
         return InsertionStatus(self.value)
 
 
@@ -58,8 +59,8 @@ class CellState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def fold(events: Iterable[Event]) -> tuple[CellState, ...]:
     """Return the map that events lead to, sorted by cell.
 
-    NEW and IMPROVED put the candidate into its cell, CLEARED empties the map, and every event
-    counts for the cell of the step's parent.
+    NEW and IMPROVED put the candidate into its cell, CLEARED empties the map, DEMOTED empties the cell, and every
+    other event counts for the cell of the step's parent.
 
     Args:
         events: All events of a run's task, in the order of their numbers.
@@ -68,6 +69,9 @@ def fold(events: Iterable[Event]) -> tuple[CellState, ...]:
     for event in events:
         if event.kind is EventKind.CLEARED:
             cells.clear()
+            continue
+        if event.kind is EventKind.DEMOTED:
+            cells.pop(event.cell or "", None)
             continue
         is_gain = event.kind.status.is_gain
         if is_gain:

@@ -117,6 +117,8 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
             why = report.failure.message if report and report.failure else "it has no verdict"
             raise UnfitCandidateError(f"expected a right candidate; {candidate.id} is not: {why}")
         home = archive.home(candidate.id)
+        if not all(one.report.is_right for one in archive.rejudgements(home)):
+            raise UnfitCandidateError(f"expected a right candidate; {candidate.id} was wrong when it was judged again")
         run = archive.run(home.run_id)
         return Certificate(
             task=archive.task(candidate.task_id).title,

@@ -6,12 +6,14 @@ from sqlalchemy import Connection, delete, insert, inspect, select
 
 from tilewright.archive.errors import ArchiveVersionError, NotAnArchiveError
 from tilewright.archive.location import Location
-from tilewright.archive.schema import Base, Version
+from tilewright.archive.migrated_tables import add_dossiers
+from tilewright.archive.schema import Version
+from tilewright.archive.schema_dossiers import DossierRow
 
 Migration = Callable[[Connection], None]
 
 # Migration n turns version n + 1 into n + 2. Append; never change one that was released.
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (add_dossiers,)
 
 
 def find_version(connection: Connection, location: Location) -> int | None:
@@ -40,7 +42,7 @@ def migrate(connection: Connection, location: Location, migrations: tuple[Migrat
     newest = 1 + len(migrations)
     version = find_version(connection, location)
     if version is None:
-        Base.metadata.create_all(connection)
+        DossierRow.metadata.create_all(connection)  # the metadata of all tables
         connection.execute(insert(Version).values(version=newest))
         return
     check_not_newer(version, newest, location)

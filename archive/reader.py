@@ -7,7 +7,16 @@ from typing import Self
 
 from sqlalchemy import Connection, Engine
 
-from tilewright.archive import store_entries, store_facts, store_programs, store_queries, store_steps, store_verdicts
+from tilewright.archive import (
+    rejudging,
+    store_dossiers,
+    store_entries,
+    store_facts,
+    store_programs,
+    store_queries,
+    store_steps,
+    store_verdicts,
+)  # fmt: skip
 from tilewright.archive.failures import FailureGroup
 from tilewright.archive.lineage import Ancestor, find_home, lineage
 from tilewright.archive.location import Location
@@ -24,6 +33,7 @@ from tilewright.archive.records import (
 from tilewright.archive.runs import Budget, RunRecord, Spent, TaskSummary
 from tilewright.archive.store_queries import Scope
 from tilewright.archive.translation import translated
+from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Environment, Report, Reward
 from tilewright.sandbox.failure import Failure
@@ -121,6 +131,25 @@ class ArchiveReader:
         """Return the steps that were begun and are not over, by number."""
         with self.reading() as connection:
             return store_steps.open_steps(connection, run_id, task_id)
+
+    def recorded_steps(self, run_id: str, task_id: str) -> tuple[store_dossiers.RecordedStep, ...]:
+        """Return the open steps whose dossiers are stored, by number."""
+        with self.reading() as connection:
+            return store_dossiers.recorded_steps(connection, run_id, task_id)
+
+    def dossier(self, key: StepKey) -> Dossier:
+        """Return a step's dossier.
+
+        Raises:
+            UnknownEntryError: None is stored.
+        """
+        with self.reading() as connection:
+            return store_dossiers.get_dossier(connection, key)
+
+    def rejudgements(self, key: StepKey) -> tuple[rejudging.Rejudgement, ...]:
+        """Return the later judgements of a step's candidate, by round."""
+        with self.reading() as connection:
+            return rejudging.rejudgements(connection, key)
 
     def steps_count(self, run_id: str, task_id: str) -> int:
         """Return how many steps were planned, which is the number of the next one."""

@@ -6,12 +6,11 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from tilewright.archive.cells import CellState, Event, EventKind, fold
+from tilewright.archive.contenders import contenders
 from tilewright.archive.descriptors import Bins
-from tilewright.archive.schema import ArchiveCell, ArchiveEvent, BudgetRow, Build, Evaluation, Step
+from tilewright.archive.schema import ArchiveCell, ArchiveEvent, BudgetRow
 from tilewright.archive.store import Archive
 from tilewright.archive.store_queries import Scope, archive_seq
-
-_BATCH = 200  # recordings and reports decoded at a time: memory stays flat however large the archive
 
 
 class Rebinned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,42 +81,10 @@ def _version(connection: Connection, scope: Scope) -> int | None:
 def _reinserted(connection: Connection, scope: Scope, bins: Bins) -> Iterator[Event]:
     """Yield the events that right candidates would have caused under other bins, in the order of finishing."""
     best: dict[str, float] = {}
-    for step_id, cell, fitness in _described(connection, scope, bins):
-        if fitness > best.get(cell, float("-inf")):
-            best[cell] = fitness
-            candidate_id = connection.execute(
-                select(Evaluation.candidate_id).where(Evaluation.step_id == step_id)
-            ).scalar_one()
-            yield Event(kind=EventKind.NEW, step_id=step_id, candidate_id=candidate_id, cell=cell, fitness=fitness)
-
-
-def _described(connection: Connection, scope: Scope, bins: Bins) -> Iterator[tuple[int, str, float]]:
-    """Yield the step, the cell and the fitness of each right candidate, in the order of finishing."""
-    step_ids = (
-        connection.execute(
-            select(Evaluation.step_id)
-            .join(Step, Step.id == Evaluation.step_id)
-            .where(
-                Evaluation.run_id == scope.run_id,
-                Evaluation.task_id == scope.task_id,
-                Evaluation.is_right,
-                Evaluation.fitness.is_not(None),
-            )
-            .order_by(Step.finished_seq)
-        )
-        .scalars()
-        .all()
-    )
-    for start in range(0, len(step_ids), _BATCH):
-        rows = connection.execute(
-            select(Evaluation.step_id, Evaluation.fitness, Evaluation.report, Build.recording)
-            .join(Step, Step.id == Evaluation.step_id)
-            .join(Build, Build.id == Evaluation.build_id)
-            .where(Evaluation.step_id.in_(step_ids[start : start + _BATCH]))
-            .order_by(Step.finished_seq)
-        )
-        for row in rows:
-            yield row.step_id, bins.describe(row.recording, row.report).cell, row.fitness or 0.0
+    for one in contenders(connection, scope, bins):
+        if one.fitness > best.get(one.cell, float("-inf")):
+            best[one.cell] = one.fitness
+            yield Event(kind=EventKind.NEW, **one._asdict())
 
 
 def _replace(connection: Connection, scope: Scope, cells: tuple[CellState, ...], version: int) -> None:

@@ -61,7 +61,7 @@ class EnvironmentRow(Base):
 
 
 class Blob(Base):
-    """A large text, named by the SHA-256 of its UTF-8 bytes."""
+    """A large text or binary, named by the SHA-256 of its (UTF-8) bytes; `text_bytes` is their number."""
 
     __tablename__ = "blob"
     sha: Mapped[str] = mapped_column(primary_key=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from tilewright.archive import store_entries, store_finish, store_steps
+from tilewright.archive import store_dossiers, store_entries, store_finish, store_steps
 from tilewright.archive.descriptors import BINS, Bins
 from tilewright.archive.errors import ReadOnlyArchiveError
 from tilewright.archive.location import Location, check_file, keep_log, make_engine, parse_location
@@ -14,8 +14,10 @@ from tilewright.archive.lock import writer_lock
 from tilewright.archive.migrations import check_readable, migrate
 from tilewright.archive.reader import ArchiveReader
 from tilewright.archive.records import FinishedStep, Insertion, PlannedStep, StepKey
+from tilewright.archive.rejudging import Demotion, Rejudgement, put_rejudgement
 from tilewright.archive.runs import Budget, RunRecord, RunSpec, RunStatus
 from tilewright.archive.translation import translated
+from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.report import Environment
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
@@ -97,6 +99,25 @@ class Archive(ArchiveReader):
         """
         with self.writing() as connection:
             store_steps.propose(connection, key, candidate)
+
+    def keep_dossier(self, key: StepKey, dossier: Dossier) -> None:
+        """Store a step's dossier, so that it can be judged elsewhere or again; an open step is RECORDED from then on.
+
+        Raises:
+            StepConflictError: The step is unknown, or has another candidate.
+        """
+        with self.writing() as connection:
+            store_dossiers.put_dossier(connection, key, dossier)
+
+    def add_rejudgement(self, found: Rejudgement) -> Demotion | None:
+        """Store a later judgement; storing the same round again changes nothing. An elite found wrong loses its cell.
+
+        Raises:
+            StepConflictError: The step was never judged, or has another candidate.
+            ArchiveVersionError: The map was made with another version of the bins.
+        """
+        with self.writing() as connection:
+            return put_rejudgement(connection, found, self.bins)
 
     def finish_step(self, finished: FinishedStep) -> Insertion:
         """Store everything that a step found out; finishing it again returns the same insertion.

@@ -1,4 +1,4 @@
-"""Content-addressed texts and programs."""
+"""Content-addressed texts, bytes and programs."""
 
 import hashlib
 
@@ -23,15 +23,25 @@ def sha_of(text: str) -> str:
 
 def put_text(connection: Connection, text: str) -> str:
     """Store a text unless it is there; return its name."""
-    sha, data = sha_of(text), text.encode()
+    return put_bytes(connection, text.encode())
+
+
+def get_text(connection: Connection, sha: str) -> str:
+    """Return a stored text."""
+    return get_bytes(connection, sha).decode()
+
+
+def put_bytes(connection: Connection, data: bytes) -> str:
+    """Store bytes unless they are there; return their name, the SHA-256 of them."""
+    sha = hashlib.sha256(data).hexdigest()
     row = {"sha": sha, "text_bytes": len(data), "codec": CODEC, "data": pack(data)}
     connection.execute(_ADD_BLOB.within(connection), row)
     return sha
 
 
-def get_text(connection: Connection, sha: str) -> str:
-    """Return a stored text."""
-    return unpack(connection.execute(_GET_BLOB, {"of_sha": sha}).scalar_one()).decode()
+def get_bytes(connection: Connection, sha: str) -> bytes:
+    """Return stored bytes."""
+    return unpack(connection.execute(_GET_BLOB, {"of_sha": sha}).scalar_one())
 
 
 def put_program(connection: Connection, source: str) -> str:

@@ -67,7 +67,7 @@ def store_facts(connection: Connection, step_id: int, finished: FinishedStep) ->
     """Store everything that was found out about a step's candidate; nothing for a duplicate."""
     if finished.state is StepState.DUPLICATE:
         return
-    build_id = None if finished.recording is None else _put_build(connection, finished.recording)
+    build_id = None if finished.recording is None else put_build(connection, finished.recording)
     if finished.report is not None:
         _store_report(connection, step_id, finished, build_id)
     failure = finished.failure or (finished.report.failure if finished.report else None)
@@ -75,7 +75,7 @@ def store_facts(connection: Connection, step_id: int, finished: FinishedStep) ->
         _store_failure(connection, step_id, finished, failure)
 
 
-def _put_build(connection: Connection, recording: Recording) -> int:
+def put_build(connection: Connection, recording: Recording) -> int:
     """Store what the compiler made of a candidate unless it is there; return its row."""
     row = {
         "candidate_id": recording.candidate_id,

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, func, select
 
+from tilewright.archive.contenders import is_disproved
 from tilewright.archive.records import Attempt, ProgramSummary
 from tilewright.archive.schema import Build, CaseRow, Evaluation, FailureRow, Step
 from tilewright.archive.store_queries import Scope, elite_rows
@@ -88,6 +89,7 @@ def fastest_on(connection: Connection, scope: Scope, case: str, limit: int) -> t
             Step.run_id == scope.run_id,
             Step.task_id == scope.task_id,
             Evaluation.fitness.is_not(None),
+            ~is_disproved(),
             CaseRow.stage == Stage.TIMING,
             CaseRow.name == case,
         )

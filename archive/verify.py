@@ -3,7 +3,8 @@
 I1 the map is the fold of its events; I2 events are numbered without gaps; I3 elites are right on every case;
 I4 numbers and cells follow from stored reports, rewards and recordings; I5 costs are the sums of their steps,
 and money stays under its cap; I6 every paid call belongs to a step; I7 a step is either open or ended by one
-event; I8 a binary has one verdict in a run's task; I9 blobs are what their names say; I10 the database is sound.
+event; I8 a binary has one verdict in a run's task; I9 blobs are what their names say; I10 the database is sound;
+I11 stored dossiers have all their binaries.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from tilewright.archive.descriptors import BINS, Bins
 from tilewright.archive.reader import ArchiveReader
 from tilewright.archive.records import StepState
 from tilewright.archive.schema import ArchiveEvent, Blob, BudgetRow, Build, Evaluation, LlmCall, Step
+from tilewright.archive.schema_dossiers import DossierRow, KernelBinary
 from tilewright.archive.store_queries import Scope
 from tilewright.archive.verify_map import Violation, check_evaluations, check_events, check_map
 
@@ -51,6 +53,7 @@ def _violations(connection: Connection, bins: Bins) -> Iterator[Violation]:
     yield from _check_calls(connection)
     yield from _check_steps(connection)
     yield from _check_binaries(connection)
+    yield from _check_dossiers(connection)
 
 
 def _check_costs(connection: Connection, scope: Scope) -> Iterator[Violation]:
@@ -117,6 +120,19 @@ def _check_binaries(connection: Connection) -> Iterator[Violation]:
     for row in rows:
         where = Scope(row.run_id, row.task_id)
         yield Violation(invariant="I8", message=f"{where}: binary {row.binary_id[:16]} was judged more than once")
+
+
+def _check_dossiers(connection: Connection) -> Iterator[Violation]:
+    """I11: every binary that a dossier names is in a pack."""
+    packed = set(connection.execute(select(KernelBinary.sha)).scalars())
+    step_ids = connection.execute(select(DossierRow.step_id)).scalars().all()
+    for start in range(0, len(step_ids), _BATCH):
+        batch = DossierRow.step_id.in_(step_ids[start : start + _BATCH])
+        for row in connection.execute(select(DossierRow.step_id, DossierRow.sheet).where(batch)):
+            missing = {one.sha for one in row.sheet.binaries} - packed
+            if missing:
+                message = f"the dossier of step row {row.step_id} lacks {len(missing)} binaries"
+                yield Violation(invariant="I11", message=message)
 
 
 def _check_blobs(connection: Connection) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tilewright.agent.sketches.catalogue import sketches_for
-from tilewright.evaluator.builder import BuildCache, build
+from tilewright.evaluator.builder import BuildCache, Builder, build
 from tilewright.evaluator.judge import Sandboxes
 from tilewright.evaluator.preparation import Preparations
 from tilewright.evaluator.recording import Recording
@@ -86,7 +86,7 @@ def candidate(task: KernelTask, source: str) -> Candidate:
 
 def record(task: KernelTask, one: Candidate, sandboxes: Sandboxes, cache: BuildCache) -> None:
     """Record, compile and assemble; a failure ends the benchmark."""
-    outcome = build(task, one, TARGET, sandboxes.record, cache)
+    outcome = build(task, one, Builder(target=TARGET, ask=sandboxes.record, cache=cache))
     if not isinstance(outcome, Recording):
         raise SystemExit(f"expected a recording, got {outcome}")
 

@@ -21,7 +21,8 @@ _SOFTMAX_BLOCKS = 2
 
 _REDUCTIONS = words(
     "sum mean amax amin max min var var_mean std prod argmax argmin norm linalg_vector_norm native_layer_norm "
-    "native_group_norm native_batch_norm _fused_rms_norm cumsum logsumexp"
+    "native_group_norm native_batch_norm _fused_rms_norm native_layer_norm_backward native_group_norm_backward "
+    "native_batch_norm_backward _fused_rms_norm_backward cumsum logsumexp"
 )
 SOFTMAXES = frozenset(("_softmax", "_log_softmax"))
 

@@ -4,17 +4,18 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from msgspec import structs
 
 from tilewright.evaluator.facts import BuiltKernel, build_kernel
 from tilewright.evaluator.recording import Recording
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
-from tilewright.sandbox.plan import Launch
+from tilewright.sandbox.plan import Launch, LaunchPlan
 from tilewright.sandbox.protocol import Answer, CompiledKernel, Ptx, Record, Recorded, Refused
 from tilewright.sandbox.targets import Target
-from tilewright.tasks.candidate import Candidate
-from tilewright.tasks.spec import CaseRole, KernelTask
+from tilewright.tasks.candidate import Candidate, KnobRange
+from tilewright.tasks.spec import Case, CaseRole, KernelTask
 
 
 class BuildCache:
@@ -58,46 +59,66 @@ class BuildCache:
             self._sources.popitem(last=False)
 
 
-def build(
-    task: KernelTask,
-    candidate: Candidate,
-    target: Target,
-    ask: Callable[[Record], tuple[Answer, ...]],
-    cache: BuildCache,
-) -> Recording | Failure:
-    """Record a candidate's bench cases and assemble its kernels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """Cases of one candidate, recorded and assembled.
 
-    Args:
-        task: What the candidate answers.
-        candidate: Its file and knobs.
+    Attributes:
+        plans: One plan a case, in their order.
+        kernels: Each distinct kernel of the plans once, in the order of its first launch.
+        knobs: Knobs that the file declares.
+    """
+
+    plans: tuple[LaunchPlan, ...]
+    kernels: tuple[BuiltKernel, ...]
+    knobs: tuple[KnobRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """What recording and assembling needs besides the candidate.
+
+    Attributes:
         target: The GPU to compile for.
         ask: Sends a request to a compiling sandbox and returns every answer; the last one is Finished or Refused.
         cache: What earlier builds gave.
-
-    Returns:
-        The recording, or the candidate's fault.
     """
+
+    target: Target
+    ask: Callable[[Record], tuple[Answer, ...]]
+    cache: BuildCache
+
+    def assemble(self, candidate: Candidate, cases: tuple[Case, ...]) -> Assembled | Failure:
+        """Record some cases of a candidate in one child and assemble their kernels, or return its fault."""
+        request = Record(
+            source=candidate.source,
+            knobs=candidate.knobs,
+            target=self.target.name,
+            cases=cases,
+            compiled=self.cache.compiled(candidate.source, self.target),
+        )
+        recorded = _recorded(self.ask(request))
+        if isinstance(recorded, Failure):
+            return recorded
+        kernels = _assemble(recorded, self.target, self.cache)
+        if isinstance(kernels, Failure):
+            return kernels
+        self.cache.remember(candidate.source, self.target, recorded.compiled)
+        return Assembled(plans=recorded.plans, kernels=kernels, knobs=recorded.knobs)
+
+
+def build(task: KernelTask, candidate: Candidate, builder: Builder) -> Recording | Failure:
+    """Record a candidate's bench cases and assemble its kernels, or return its fault."""
     started = time.perf_counter()
-    request = Record(
-        source=candidate.source,
-        knobs=candidate.knobs,
-        target=target.name,
-        cases=task.cases_of(CaseRole.BENCH),
-        compiled=cache.compiled(candidate.source, target),
-    )
-    recorded = _recorded(ask(request))
-    if isinstance(recorded, Failure):
-        return recorded
-    built = _assemble(recorded, target, cache)
-    if isinstance(built, Failure):
-        return built
-    cache.remember(candidate.source, target, recorded.compiled)
+    assembled = builder.assemble(candidate, task.cases_of(CaseRole.BENCH))
+    if isinstance(assembled, Failure):
+        return assembled
     return Recording(
         candidate_id=candidate.id,
-        target=target.name,
-        plans=recorded.plans,
-        builds=tuple(one.build for one in built),
-        knobs=recorded.knobs,
+        target=builder.target.name,
+        plans=assembled.plans,
+        builds=tuple(one.build for one in assembled.kernels),
+        knobs=assembled.knobs,
         wall_s=time.perf_counter() - started,
     )
 

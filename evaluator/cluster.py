@@ -21,19 +21,25 @@ class ClusterError(UserError):
 
 
 @contextlib.contextmanager
-def ray_cluster(*, cpus: int, address: str | None) -> Iterator[None]:
+def ray_cluster(*, cpus: int, gpus: tuple[str, ...] = (), address: str | None) -> Iterator[None]:
     """Start Ray with `cpus` logical CPUs and stop it at the end, or join the cluster at `address`.
+
+    Args:
+        cpus: Workers at once.
+        gpus: UUIDs of the GPUs that Ray may hand out; of a joined cluster, it knows itself.
+        address: Cluster to join, or None to start one.
 
     Raises:
         ClusterError: Ray did not start, or nothing answers at the address.
     """
-    with tempfile.TemporaryDirectory(prefix="tw-ray-") as home, _environment(_settings(Path(home), address)):
+    with tempfile.TemporaryDirectory(prefix="tw-ray-") as home, _environment(_settings(Path(home), address, gpus)):
         import ray
 
         try:
             if address is None:
                 ray.init(
                     num_cpus=cpus,
+                    num_gpus=len(gpus),
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     log_to_driver=False,
@@ -51,7 +57,7 @@ def ray_cluster(*, cpus: int, address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _settings(home: Path, address: str | None) -> dict[str, str]:
+def _settings(home: Path, address: str | None, gpus: tuple[str, ...]) -> dict[str, str]:
     settings = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
@@ -75,6 +81,8 @@ def _settings(home: Path, address: str | None) -> dict[str, str]:
         # The name is Ray's: with 0, on Linux too, every listener binds to 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }
+    if gpus:
+        own["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)  # others may be of another architecture, or in use
     return settings | own
 
 

@@ -61,8 +61,8 @@ def compare(case: Case, answer: Answer, got: Interpreted, poison: int) -> Compar
 def compare_numbers(answer: Answer, outputs: tuple[Reals, ...]) -> Comparison:
     """Compare numbers only: one flat float64 array an output, as `numbers_of` gives it."""
     worst: ErrorMeasure | None = None
-    for index, (expected, numbers) in enumerate(zip(answer.outputs, outputs, strict=True)):
-        error, finding = _compare_output(expected, numbers, f"output {index}" if len(outputs) > 1 else "output")
+    for name, expected, numbers in zip(answer.names, answer.outputs, outputs, strict=True):
+        error, finding = _compare_output(expected, numbers, name)
         if error is not None and (finding is not None or worst is None or _strain(error) > _strain(worst)):
             worst = error
         if finding is not None:
@@ -76,7 +76,8 @@ def check_form(case: Case, plan: LaunchPlan) -> Finding | None:
         return _form(f"expected {len(case.outputs)} outputs, got {len(plan.outputs)}", "return what Model returns")
     seen: dict[int, list[TensorSpec]] = {}
     for index, (view, spec) in enumerate(zip(plan.outputs, case.outputs, strict=True)):
-        finding = _check_shape(index, view.tensor, spec) or _check_storage(index, view, plan)
+        name = case.output_names[index]
+        finding = _check_shape(name, view.tensor, spec) or _check_storage(name, view, plan)
         if finding is not None:
             return finding
         seen.setdefault(view.buffer, []).append(view.tensor)
@@ -85,25 +86,25 @@ def check_form(case: Case, plan: LaunchPlan) -> Finding | None:
     return None
 
 
-def _check_shape(index: int, got: TensorSpec, spec: TensorSpec) -> Finding | None:
+def _check_shape(name: str, got: TensorSpec, spec: TensorSpec) -> Finding | None:
     """Check shape, type and strides of one output."""
     if got.shape != spec.shape:
-        return _form(f"output {index}: expected shape {spec.shape}, got {got.shape}", "")
+        return _form(f"{name}: expected shape {spec.shape}, got {got.shape}", "")
     if got.dtype is not spec.dtype:
-        return _form(f"output {index}: expected {spec.dtype}, got {got.dtype}", "store in the output's own type")
+        return _form(f"{name}: expected {spec.dtype}, got {got.dtype}", "store in the output's own type")
     if not _has_right_strides(got, spec):
         wanted = contiguous_strides(spec.shape)
-        return _form(f"output {index}: expected strides {wanted}, got {got.strides}", "return it contiguous")
+        return _form(f"{name}: expected strides {wanted}, got {got.strides}", "return it contiguous")
     return None
 
 
-def _check_storage(index: int, view: View, plan: LaunchPlan) -> Finding | None:
+def _check_storage(name: str, view: View, plan: LaunchPlan) -> Finding | None:
     """Check that an output lies in memory that the launcher allocated."""
     if not 0 <= view.buffer < len(plan.buffers):
-        return _form(f"output {index}: expected a buffer of the plan, got number {view.buffer}", "")
+        return _form(f"{name}: expected a buffer of the plan, got number {view.buffer}", "")
     buffer = plan.buffers[view.buffer]
     if buffer.origin is not BufferOrigin.SCRATCH:
-        return _form(f"output {index} lies in {buffer.name}: expected memory of its own", "allocate the output")
+        return _form(f"{name} lies in {buffer.name}: expected memory of its own", "allocate the output")
     return None
 
 
@@ -150,7 +151,7 @@ def _check_memory(case: Case, got: Interpreted) -> Finding | None:
         return Finding(kind=FailureKind.PROTOCOL, message=message)
     if not all(got.written):
         index = got.written.index(False)
-        return _unwritten(f"output {index}: some elements were never written")
+        return _unwritten(f"{case.output_names[index]}: some elements were never written")
     return None
 
 
@@ -172,13 +173,13 @@ def _decode(data: bytes, spec: TensorSpec) -> Reals:
 
 def _find_poison(answer: Answer, got: Interpreted, poison: int) -> Finding | None:
     """Say so if wrong elements still hold the poison."""
-    for index, (data, expected) in enumerate(zip(got.outputs, answer.outputs, strict=True)):
+    for name, data, expected in zip(answer.names, got.outputs, answer.outputs, strict=True):
         size = expected.spec.dtype.bytes
         untouched = (np.frombuffer(data, dtype=np.uint8).reshape(-1, size) == poison).all(axis=1)
         if expected.bounds is not None and untouched.any() and not (expected.kinds == 2).any():
             count = int(untouched.sum())
             place = _place(int(untouched.argmax()), expected.spec)
-            return _unwritten(f"output {index}: {count} of {untouched.size} elements unwritten, first {place}")
+            return _unwritten(f"{name}: {count} of {untouched.size} elements unwritten, first {place}")
     return None
 
 

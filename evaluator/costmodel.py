@@ -1,6 +1,7 @@
 """Estimated times from a recording: no clock is read, and the same recording gives the same estimate."""
 
 import math
+from dataclasses import dataclass, replace
 
 from tilewright.evaluator.aten_cost import EagerOp, operation_us
 from tilewright.evaluator.costmodel_terms import LaunchWork, launch_terms
@@ -9,13 +10,10 @@ from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.recording import CaseCount, Recording
 from tilewright.evaluator.report import CostTerm, TimeKind, TimeSpan, Timing
 from tilewright.evaluator.traffic import launch_traffic
-from tilewright.sandbox.plan import Aten, Launch, LaunchPlan, View, Views
+from tilewright.sandbox.plan import Alloc, Aten, Launch, LaunchPlan, View, Views
 from tilewright.sandbox.protocol import LaunchCount
 from tilewright.sandbox.targets import Target
 from tilewright.tasks.spec import Case, CaseRole, KernelTask
-
-# How far estimates lie from times measured on an H200, for kernels that the constants were fitted to.
-BAND = 0.25
 
 
 class CostModelError(ValueError):
@@ -66,16 +64,33 @@ def _timing(
         case=case.name,
         kind=TimeKind.ESTIMATED,
         device=hardware.device,
-        candidate=_span(math.fsum(term.us for term in terms)),
+        candidate=_span(math.fsum(term.us for term in terms), hardware.band),
         baselines=baselines(case, operations, target, hardware),
         floor_us=floor_us(case, operations, hardware),
         terms=terms,
     )
 
 
-def _span(us: float) -> TimeSpan:
+def _span(us: float, band: float) -> TimeSpan:
     """Return an estimate with the model's band."""
-    return TimeSpan(median_us=us, low_us=us * (1 - BAND), high_us=us * (1 + BAND))
+    return TimeSpan(median_us=us, low_us=us * (1 - band), high_us=us * (1 + band))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A step that takes time, with all that its price depends on but the rates.
+
+    Attributes:
+        name: Place among the working steps and what runs, such as `0:softmax_kernel`.
+        is_first: Whether nothing runs before it.
+        step: The launch or the operation.
+        launch: What is known of a launch; None for operations and for launches of no program.
+    """
+
+    name: str
+    is_first: bool
+    step: Launch | Aten
+    launch: LaunchWork | None
 
 
 def step_terms(
@@ -86,45 +101,48 @@ def step_terms(
     Raises:
         CostModelError: The counted launches are not those of the plan.
     """
+    works = plan_work(recording, plan, counts, target, hardware)
+    return tuple(term for work in works for term in work_terms(work, target, hardware))
+
+
+def plan_work(
+    recording: Recording, plan: LaunchPlan, counts: tuple[LaunchCount, ...], target: Target, hardware: Hardware
+) -> tuple[Work, ...]:
+    """Return the steps of a plan that take time, in order.
+
+    Raises:
+        CostModelError: The counted launches are not those of the plan.
+    """
     if len(counts) != len(plan.launches):
         raise CostModelError(f"expected counts of {len(plan.launches)} launches in {plan.case}, got {len(counts)}")
-    terms: list[CostTerm] = []
+    works: list[Work] = []
     waiting = list(counts)
-    started = 0
     for index, step in enumerate(plan.steps):
-        if isinstance(step, Launch):
-            own = _launch(recording, plan, index, waiting.pop(0), target, hardware)
-            start_us = hardware.gap_us if started else hardware.launch_us
-            own = (*own, CostTerm(name="launch", us=start_us, reason="start, ramp and drain of a kernel in a graph"))
-            name = step.kernel
-        elif isinstance(step, Aten):
-            own = (_aten(step, target, hardware),)
-            name = step.operation
-        else:
+        if isinstance(step, Alloc):
             continue
-        terms += [CostTerm(name=f"{started}:{name} {one.name}", us=one.us, reason=one.reason) for one in own]
-        started += 1
-    return tuple(terms)
+        known, name = None, step.kernel if isinstance(step, Launch) else step.operation
+        if isinstance(step, Launch):
+            count = waiting.pop(0)
+            if step.programs:
+                facts = recording.build_of(step.ptx_sha).facts
+                traffic = launch_traffic(plan, index, count, facts, target)
+                known = LaunchWork(
+                    launch=step, count=count, facts=facts, traffic=traffic, target=target, hardware=hardware
+                )
+        works.append(Work(name=f"{len(works)}:{name}", is_first=not works, step=step, launch=known))
+    return tuple(works)
 
 
-def _launch(
-    recording: Recording,
-    plan: LaunchPlan,
-    index: int,
-    count: LaunchCount,
-    target: Target,
-    hardware: Hardware,
-) -> tuple[CostTerm, ...]:
-    """Return the terms of one launch."""
-    launch = plan.steps[index]
-    assert isinstance(launch, Launch)
-    if not launch.programs:
-        return ()
-    facts = recording.build_of(launch.ptx_sha).facts
-    traffic = launch_traffic(plan, index, count, facts, target)
-    return launch_terms(
-        LaunchWork(launch=launch, count=count, facts=facts, traffic=traffic, target=target, hardware=hardware)
-    )
+def work_terms(work: Work, target: Target, hardware: Hardware) -> tuple[CostTerm, ...]:
+    """Return the terms of one step at the rates of a part."""
+    if isinstance(work.step, Aten):
+        terms: tuple[CostTerm, ...] = (_aten(work.step, target, hardware),)
+    else:
+        kernels = hardware.in_kernels
+        own = launch_terms(replace(work.launch, hardware=kernels)) if work.launch is not None else ()
+        start_us = kernels.launch_us if work.is_first else kernels.gap_us
+        terms = (*own, CostTerm(name="launch", us=start_us, reason="start, ramp and drain of a kernel in a graph"))
+    return tuple(CostTerm(name=f"{work.name} {one.name}", us=one.us, reason=one.reason) for one in terms)
 
 
 def _aten(step: Aten, target: Target, hardware: Hardware) -> CostTerm:

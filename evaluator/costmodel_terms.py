@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from tilewright.evaluator.costmodel_constants import CostConstants
 from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.recording import KernelFacts
 from tilewright.evaluator.report import CostTerm
@@ -11,22 +12,8 @@ from tilewright.sandbox.plan import Launch
 from tilewright.sandbox.protocol import LaunchCount
 from tilewright.sandbox.targets import Target
 
-# Shares of the sustained product rate, by instruction and by whether operands arrive asynchronously.
-_WARP_GROUP_SHARE = 0.86  # 128x128x64 tiles, 8 warps: 216 us at 4096^3
-_WARP_SHARE = 0.62  # warp-level products on a part that has warp-group ones
-_VECTOR_SHARE = 0.6  # products by fused multiply-adds
-_SYNCHRONOUS_SHARE = 0.6  # of any of them, when loads and products take turns
-_SERIAL_SHARE = 0.6  # of element-wise work beside products that products do not hide
-
-_ISSUE_SHARE = 0.85  # of the four instructions a clock that a multiprocessor's schedulers can start
-_LOOP_ISSUE_FACTOR = 2.5  # instructions a counted operation takes in a loop: addresses, casts, masks
-_SPILL_BYTES_PER_CLOCK = 14.0  # local memory that a multiprocessor moves when its cache thrashes
-_ATOMICS_PER_US = 160_000.0  # to addresses of their own
-_ATOMICS_PER_ADDRESS_US = 600.0  # to one address
-_PROGRAM_START_US = 0.6
-_BARRIER_US = 0.03
-_NARROW_BYTES = 4.0  # a load that is not 128 bits wide, on average
-_OVERLAP_EXPONENT = 5.0  # how well resources work at once: 1 is one after another, infinity is perfect
+_WIDE_BYTES = 16.0  # of the widest load
+_LEAST_BYTES = 2.0  # of a thread's load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +26,11 @@ class LaunchWork:
     traffic: Traffic
     target: Target
     hardware: Hardware
+
+    @property
+    def constants(self) -> CostConstants:
+        """What the model assumes of the part beyond its rates."""
+        return self.hardware.constants
 
     @property
     def threads(self) -> int:
@@ -74,42 +66,73 @@ class LaunchWork:
         narrow = max(0, mix.global_loads - mix.global_loads_128)
         if mix.utmaldg:
             return max(1.0, self.facts.shared_bytes / max(1, self.launch.num_stages))
-        return max(1.0, self.threads * (16.0 * wide + _NARROW_BYTES * narrow))
+        return max(1.0, self.threads * (_WIDE_BYTES * wide + self.constants.narrow_bytes * narrow))
 
     @property
-    def rounds(self) -> float:
-        """How often a program waits for loads, one after another."""
-        if not self.facts.mix.branches_back:
+    def thread_bytes(self) -> float:
+        """Bytes that a thread loads; where threads outnumber elements, several load the same one."""
+        programs = max(1, self.launch.programs)
+        of_thread = self.count.load_bytes / programs / self.threads
+        return max(of_thread, self.count.load_calls / programs * _LEAST_BYTES)
+
+    @property
+    def trips(self) -> float:
+        """How often the kernel's loops go round: bytes that are loaded over those of one round."""
+        mix = self.facts.mix
+        if not mix.branches_back:
             return 1.0
-        per_program = self.traffic.requested_loads / max(1, self.launch.programs)
-        return max(1.0, per_program / self.pass_bytes)
+        if not mix.loop_load_bytes or mix.utmaldg:
+            per_program = self.traffic.requested_loads / max(1, self.launch.programs)
+            return max(1.0, per_program / self.pass_bytes)
+        # Copies before a pipelined loop are its first rounds; other loads before or after a loop come on top.
+        straight = 0 if mix.ldgsts else mix.load_bytes - mix.loop_load_bytes
+        return max(1.0, (self.thread_bytes - straight) / mix.loop_load_bytes)
+
+    @property
+    def executed(self) -> float:
+        """Instructions that a warp starts: those of loops as often as these go round."""
+        mix = self.facts.mix
+        return mix.total + mix.loop_total * (self.trips - 1.0)
 
     @property
     def flight_bytes(self) -> float:
         """Bytes of loads under way at once on the whole device; stores wait for nothing."""
         per_program = self.traffic.requested_loads / max(1, self.launch.programs)
-        ahead = self.facts.shared_bytes if self.is_pipelined else self.pass_bytes
+        ahead = self.facts.shared_bytes if self.is_pipelined else min(self.pass_bytes, per_program / self.trips)
         return min(self.slots, self.launch.programs) * min(max(ahead, 1.0), max(per_program, 1.0))
+
+
+    @property
+    def overlap(self) -> float:
+        """How well resources work at once: 1 is one after another, infinity is perfect.
+
+        A program that has a multiprocessor to itself loads, computes and stores in turn, unless it loads ahead.
+        """
+        most = self.constants.overlap_exponent
+        if self.is_pipelined or self.count.dot_flops:
+            return most
+        blocks = max(1, self.facts.occupancy.blocks)
+        return 1.0 + (most - 1.0) * blocks / (blocks + self.constants.overlap_blocks)
 
 
 def launch_terms(work: LaunchWork) -> tuple[CostTerm, ...]:
     """Return the terms of a launch; their sum is its time without its start.
 
-    The resources work side by side: the time is the norm of their times with exponent 5. What
-    overlap hides is a negative term, so that the terms add up.
+    The resources work side by side: the time is the norm of their times with `LaunchWork.overlap`. What overlap hides
+    is a negative term, so that the terms add up.
     """
     product = _product(work)
     beside = (_special(work), _issue(work))
     memory = (_dram(work), _cache(work))
     waits = (_latency(work),)
     if product.us:
-        compute = product.us + _SERIAL_SHARE * sum(term.us for term in beside)
+        compute = product.us + work.constants.serial_share * sum(term.us for term in beside)
         parallel = (compute, *(term.us for term in (*memory, *waits)))
     else:
         parallel = tuple(term.us for term in (*beside, *memory, *waits))
     serial = (_spills(work), _atomics(work))
     raw = (product, *beside, *memory, *waits)
-    joint = sum(us**_OVERLAP_EXPONENT for us in parallel) ** (1 / _OVERLAP_EXPONENT)
+    joint = sum(us**work.overlap for us in parallel) ** (1 / work.overlap)
     hidden = CostTerm(name="overlap", us=joint - sum(term.us for term in raw), reason="what the terms above do at once")
     return tuple(term for term in (*raw, hidden, *serial) if term.us)
 
@@ -119,10 +142,11 @@ def _dram(work: LaunchWork) -> CostTerm:
     hardware, traffic = work.hardware, work.traffic
     needed = hardware.dram_gb_s * hardware.memory_latency_ns
     share = max(1e-3, math.tanh(work.flight_bytes / needed)) if traffic.requested_loads else 1.0
-    loads = traffic.dram_bytes - (traffic.compulsory_bytes - traffic.unique_loads)
-    us = hardware.dram_us(loads / share + traffic.dram_bytes - loads)
+    moved = traffic.dram_bytes(work.constants.cache_share * work.target.l2_bytes)
+    loads = moved - (traffic.compulsory_bytes - traffic.unique_loads)
+    us = hardware.dram_us(loads / share + moved - loads)
     reason = (
-        f"{traffic.dram_bytes / 1e6:.1f} MB, loads at {share:.0%} of {hardware.dram_gb_s:.0f} GB/s: "
+        f"{moved / 1e6:.1f} MB, loads at {share:.0%} of {hardware.dram_gb_s:.0f} GB/s: "
         f"{work.flight_bytes / 1e6:.1f} MB under way, {needed / 1e6:.1f} MB fill the latency"
     )
     return CostTerm(name="dram", us=us, reason=reason)
@@ -139,12 +163,11 @@ def _cache(work: LaunchWork) -> CostTerm:
 def _latency(work: LaunchWork) -> CostTerm:
     """Return the time of programs that wait for their own loads, wave after wave."""
     depth = max(1, work.launch.num_stages - 1) if work.is_pipelined else 1
-    loop = work.rounds if work.facts.mix.branches_back else 1.0
-    barriers_us = work.facts.mix.barriers * min(loop, 64.0) * _BARRIER_US
-    waits_us = work.rounds * work.hardware.memory_latency_ns * 1e-3 / depth
+    barriers_us = work.facts.mix.barriers * min(work.trips, 64.0) * work.constants.barrier_us
+    waits_us = work.trips * work.hardware.memory_latency_ns * 1e-3 / depth
     waves = math.ceil(work.launch.programs / work.slots)
-    us = waves * (_PROGRAM_START_US + waits_us + barriers_us)
-    reason = f"{waves} waves of {work.slots} programs, each waits {work.rounds:.0f} times for loads, {depth} in flight"
+    us = waves * (work.constants.program_start_us + waits_us + barriers_us)
+    reason = f"{waves} waves of {work.slots} programs, each waits {work.trips:.0f} times for loads, {depth} in flight"
     return CostTerm(name="latency", us=us, reason=reason)
 
 
@@ -156,14 +179,14 @@ def _product(work: LaunchWork) -> CostTerm:
     mix = work.facts.mix
     peak = work.hardware.matrix_tflops(work.count.dot_dtype)
     if mix.hgmma:
-        share, unit = _WARP_GROUP_SHARE, "warp-group products"
+        share, unit = work.constants.warp_group_share, "warp-group products"
     elif mix.hmma or work.target.backend != "cuda":
         is_native = work.target.backend != "cuda" or work.target.capability[0] < 9
-        share, unit = (_WARP_GROUP_SHARE if is_native else _WARP_SHARE), "warp products"
+        share, unit = (work.constants.warp_group_share if is_native else work.constants.warp_share), "warp products"
     else:
-        peak, share, unit = work.hardware.fp32_tflops, _VECTOR_SHARE, "no tensor cores"
+        peak, share, unit = work.hardware.fp32_tflops, work.constants.vector_share, "no tensor cores"
     if not work.is_pipelined:
-        share, unit = share * _SYNCHRONOUS_SHARE, f"{unit}, loads not pipelined"
+        share, unit = share * work.constants.synchronous_share, f"{unit}, loads not pipelined"
     us = flops / (peak * share * 1e6) * work.imbalance
     reason = f"{flops / 1e9:.1f} GFLOP of {work.count.dot_dtype} at {peak * share:.0f} TFLOP/s: {unit}"
     return CostTerm(name="products", us=us, reason=f"{reason}, last wave {work.imbalance:.2f}x")
@@ -177,23 +200,31 @@ def _special(work: LaunchWork) -> CostTerm:
 
 
 def _issue(work: LaunchWork) -> CostTerm:
-    """Return the time that starting instructions takes: all of them without a loop, counted operations with one."""
+    """Return the time that starting instructions takes.
+
+    Every instruction of a kernel once, those of its loops as often as these go round; around products, whose
+    instructions are few and large, the counted element-wise operations.
+    """
     operations = work.count.arithmetic_operations
-    counted_us = _LOOP_ISSUE_FACTOR * operations / (work.hardware.lanes_per_clock * work.clocks_per_us)
-    if work.facts.mix.branches_back or not work.facts.mix.total:
-        return CostTerm(name="issue", us=counted_us * work.imbalance, reason=f"{operations / 1e6:.1f} M operations")
+    mix = work.facts.mix
+    if work.count.dot_flops or not mix.total or (mix.branches_back and not mix.loop_total):
+        slots = work.hardware.lanes_per_clock * work.clocks_per_us
+        us = work.constants.loop_issue_factor * operations / slots * work.imbalance
+        return CostTerm(name="issue", us=us, reason=f"{operations / 1e6:.1f} M operations")
     warps = work.launch.programs * work.launch.num_warps
-    slots = work.hardware.lanes_per_clock / 32 * work.clocks_per_us * _ISSUE_SHARE
-    us = work.facts.mix.total * warps / slots * work.imbalance
-    return CostTerm(name="issue", us=us, reason=f"{work.facts.mix.total} instructions in each of {warps} warps")
+    slots = work.hardware.lanes_per_clock / 32 * work.clocks_per_us * work.constants.issue_share
+    us = work.executed * warps / slots * work.imbalance
+    return CostTerm(name="issue", us=us, reason=f"{work.executed:.0f} instructions in each of {warps} warps")
 
 
 def _spills(work: LaunchWork) -> CostTerm:
     """Return the time of registers that are written to memory and read again."""
     if not work.facts.spill_bytes:
         return CostTerm(name="spills", us=0.0, reason="")
-    moved = work.facts.spill_bytes * work.threads * work.launch.programs * min(work.rounds, 16.0)
-    us = moved / (_SPILL_BYTES_PER_CLOCK * work.clocks_per_us)
+    moved = work.facts.spill_bytes * work.threads * work.launch.programs * work.trips
+    kept = work.facts.spill_bytes / 2 * work.threads * min(work.slots, work.launch.programs)
+    factor = 1.0 if kept > work.target.l2_bytes else work.constants.spill_cached_factor
+    us = moved / (work.constants.spill_bytes_per_clock * factor * work.clocks_per_us)
     return CostTerm(
         name="spills", us=us, reason=f"{work.facts.spill_bytes} bytes a thread, {moved / 1e6:.0f} MB in all"
     )
@@ -205,5 +236,5 @@ def _atomics(work: LaunchWork) -> CostTerm:
     if not count:
         return CostTerm(name="atomics", us=0.0, reason="")
     addresses = min(float(count), max(1.0, work.traffic.scratch_bytes / 4))
-    us = count / min(_ATOMICS_PER_US, _ATOMICS_PER_ADDRESS_US * addresses)
+    us = count / min(work.constants.atomics_per_us, work.constants.atomics_per_address_us * addresses)
     return CostTerm(name="atomics", us=us, reason=f"{count / 1e3:.1f} thousand, to about {addresses:.0f} addresses")

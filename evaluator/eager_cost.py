@@ -9,7 +9,8 @@ from tilewright.evaluator.aten_cost import SOFTMAXES, EagerOp
 from tilewright.evaluator.floor import compulsory_bytes
 from tilewright.tasks import task_module
 from tilewright.tasks.errors import TaskError
-from tilewright.tasks.spec import Case, KernelTask, TensorSpec
+from tilewright.tasks.gradients import differentiate
+from tilewright.tasks.spec import Case, Gradients, KernelTask, TensorSpec
 
 __all__ = ["EagerOp", "eager_ops"]
 
@@ -101,7 +102,7 @@ def _moved_bytes(tensor: torch.Tensor, name: str, outputs: tuple[torch.Tensor, .
 
 
 def eager_ops(task: KernelTask, case: Case) -> tuple[EagerOp, ...]:
-    """Return the operations that the reference runs for a case, in order.
+    """Return the operations that the reference runs for a case, in order, forward and then backward if it is asked.
 
     Nothing of the case's size is allocated. Fused operations (softmax, layer norm, attention) count as one.
     A reference that cannot run without data counts as one operation that moves the task's bytes.
@@ -126,9 +127,20 @@ def _trace(source: str, case: Case) -> tuple[EagerOp, ...]:
     drawn = task_module.find_inputs(module)
     inputs = [
         task_module.realise(value, spec) if isinstance(value, torch.Tensor) and isinstance(spec, TensorSpec) else value
-        for value, spec in zip(drawn, case.inputs, strict=True)
+        for value, spec in zip(drawn, case.arguments, strict=True)
     ]
     tracer = _Tracer()
-    with tracer, torch.no_grad(), task_module.blaming("forward to accept what get_inputs gives"):
-        model(*inputs)
+    with torch.no_grad(), task_module.blaming("forward to accept what get_inputs gives"):
+        if isinstance(case.gradients, Gradients):
+            grad_outputs = tuple(_undrawn(one) for one in case.inputs[len(inputs) :] if isinstance(one, TensorSpec))
+            with tracer:
+                differentiate(model, (*inputs, *grad_outputs), case.gradients)
+        else:
+            with tracer:
+                model(*inputs)
     return tuple(tracer.operations)
+
+
+def _undrawn(spec: TensorSpec) -> torch.Tensor:
+    """Return a (fake) tensor of a form."""
+    return task_module.realise(torch.empty(spec.shape), spec)

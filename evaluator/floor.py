@@ -5,7 +5,7 @@ from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.report import Baseline, TimeSpan, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.targets import Target
-from tilewright.tasks.spec import Case, TensorSpec
+from tilewright.tasks.spec import Case, Gradients, TensorSpec
 
 # What a compiler's fused kernel takes over the floor of its bytes, from torch.compile's times on an H200.
 _FUSED_FACTOR = 1.05  # norms and sums 1.00 to 1.06
@@ -21,7 +21,11 @@ _BEYOND_FLOOR = 0.95  # a time below this share of the floor is an incident, not
 def compulsory_bytes(case: Case) -> int:
     """Return bytes that every right kernel moves: each distinct input, parameter and output element once."""
     inputs = tuple(one for one in case.inputs if isinstance(one, TensorSpec))
-    tensors = (*inputs, *(one.tensor for one in case.parameters), *case.outputs)
+    return _distinct_bytes((*inputs, *(one.tensor for one in case.parameters), *case.outputs))
+
+
+def _distinct_bytes(tensors: tuple[TensorSpec, ...]) -> int:
+    """Return bytes of tensors that lie at different addresses."""
     return sum(_distinct_elements(one) * one.dtype.bytes for one in tensors)
 
 
@@ -75,7 +79,12 @@ def _compiled_us(case: Case, operations: tuple[EagerOp, ...], target: Target, ha
         factor = _FUSED_SOFTMAX_FACTOR
     elif "cat" in names:
         factor = _FUSED_CAT_FACTOR
-    return hardware.launch_us + factor * hardware.dram_us(compulsory_bytes(case))
+    if not isinstance(case.gradients, Gradients):
+        return hardware.launch_us + factor * hardware.dram_us(compulsory_bytes(case))
+    # a kernel forward and one backward, which reads again what forward read
+    arguments = tuple(one for one in case.arguments if isinstance(one, TensorSpec))
+    again = _distinct_bytes((*arguments, *(one.tensor for one in case.parameters)))
+    return 2 * hardware.launch_us + factor * hardware.dram_us(compulsory_bytes(case) + again)
 
 
 def beyond_floor(timing: tuple[Timing, ...]) -> Failure | None:

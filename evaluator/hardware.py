@@ -1,7 +1,9 @@
 """Rates that a part reaches in practice, for floors and estimates."""
 
 import msgspec
+from msgspec import structs
 
+from tilewright.evaluator.costmodel_constants import BAND, SHIPPED, CostConstants
 from tilewright.sandbox.targets import UnknownTargetError, target_names
 
 
@@ -25,6 +27,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lanes_per_clock: fp32 operations that a multiprocessor starts in a clock.
         launch_us: What a kernel costs beside its work in a graph: start, ramp and drain.
         gap_us: What a further, dependent kernel costs.
+        constants: What the cost model assumes beyond these rates; they change no floor and no baseline.
+        band: How far an estimate may lie from a measured time, as a share of it.
     """
 
     target: str
@@ -43,6 +47,22 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lanes_per_clock: float
     launch_us: float
     gap_us: float
+    constants: CostConstants = SHIPPED
+    band: float = BAND
+
+    @property
+    def in_kernels(self) -> "Hardware":
+        """The rates that a candidate's kernels meet: these, times the factors of the constants."""
+        factors = self.constants
+        return structs.replace(
+            self,
+            dram_gb_s=self.dram_gb_s * factors.dram_factor,
+            l2_gb_s=self.l2_gb_s * factors.cache_factor,
+            memory_latency_ns=self.memory_latency_ns * factors.latency_factor,
+            special_per_clock=self.special_per_clock * factors.special_factor,
+            launch_us=self.launch_us * factors.launch_factor,
+            gap_us=self.gap_us * factors.launch_factor,
+        )
 
     def matrix_tflops(self, dtype: str) -> float:
         """Return the rate of products whose operands have a type, by torch's or Triton's name of it."""

@@ -23,7 +23,7 @@ def draw(task: KernelTask, chosen: Draw) -> Question:
     inputs: tuple[Input, ...] = draw_inputs(task, case, chosen.seed)
     if chosen.probe is Probe.SPIKES:
         generator = torch.Generator().manual_seed(chosen.seed)
-        inputs = tuple(_spiked(one, generator) for one in inputs)
+        inputs = tuple(spiked(one, generator) for one in inputs)
     return Question(case=case, model=model, inputs=inputs, seed=chosen.seed)
 
 
@@ -55,7 +55,7 @@ def to_storage(tensor: torch.Tensor, spec: TensorSpec) -> bytes:
     return storage.tobytes()
 
 
-def _spiked(value: Input, generator: torch.Generator) -> Input:
+def spiked(value: Input, generator: torch.Generator) -> Input:
     """Flatten a floating tensor to its median and put drawn extremes at a few positions of each row.
 
     All numbers come from the tensor itself, so they stay in the reference's domain. Half of the rows have a
@@ -64,11 +64,12 @@ def _spiked(value: Input, generator: torch.Generator) -> Input:
     if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.numel() < 4:
         return value
     width = value.shape[-1]
-    rows = torch.full((value.numel() // width, width), float(value.float().median()), dtype=value.dtype)
+    shape, median = (value.numel() // width, width), float(value.float().median())
+    rows = torch.full(shape, median, dtype=value.dtype, device=value.device)
     extremes = torch.stack([value.min(), value.max()])
     count = max(1, width // _PROBE_SPACING)
-    columns = torch.randint(0, width, (rows.shape[0], count), generator=generator)
+    columns = torch.randint(0, width, (rows.shape[0], count), generator=generator, device=value.device)
     columns[::2, 0] = width - 1
-    signs = torch.randint(0, 2, columns.shape, generator=generator)
+    signs = torch.randint(0, 2, columns.shape, generator=generator, device=value.device)
     rows.scatter_(1, columns, extremes[signs])
     return rows.reshape(value.shape)

@@ -1,4 +1,4 @@
-"""The judge of a machine without a GPU: static gate, recording, five interpreted stages, an estimated time."""
+"""The judge on a CPU: static gate, recording, five interpreted stages, an estimate; with a GPU, the dossier for it."""
 
 import time
 from types import TracebackType
@@ -7,79 +7,47 @@ from typing import Self
 import msgspec
 import torch
 
-from tilewright.evaluator.builder import BuildCache, build
+from tilewright.evaluator.builder import BuildCache, Builder, build
 from tilewright.evaluator.costmodel import estimate
 from tilewright.evaluator.diagnosis import diagnose
+from tilewright.evaluator.dossier import Dossier, Trials
+from tilewright.evaluator.dossiers import make_dossier
 from tilewright.evaluator.eager_cost import EagerOp, eager_ops
 from tilewright.evaluator.environment import describe_environment
 from tilewright.evaluator.floor import beyond_floor
+from tilewright.evaluator.gpu.settings import GpuSettings
+from tilewright.evaluator.gpu.supervisor import GpuSupervisor
 from tilewright.evaluator.hardware import find_hardware
 from tilewright.evaluator.judge_settings import JudgeSettings
+from tilewright.evaluator.large_budget import LargeBudget, footprint_bytes
 from tilewright.evaluator.lint import hint_for
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.oracle import OracleError
 from tilewright.evaluator.preparation import Preparations
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import Admission, Environment, Report, Timing
+from tilewright.evaluator.report import (
+    Admission,
+    CaseResult,
+    Environment,
+    Report,
+    StageResult,
+    Timing,
+    Verdict,
+)
+from tilewright.evaluator.sandboxes import Sandboxes
 from tilewright.evaluator.stages import run_stages
 from tilewright.evaluator.static import check
+from tilewright.evaluator.trials import plan_trials
 from tilewright.evaluator.twins import admit
-from tilewright.sandbox.errors import ZygoteLostError
 from tilewright.sandbox.failure import Failure, FailureKind
-from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.mode import ZygoteMode
-from tilewright.sandbox.protocol import Answer, Count, Counted, Interpret, Refused, Request
+from tilewright.sandbox.protocol import Count, Counted, Refused
 from tilewright.sandbox.targets import find_target
-from tilewright.sandbox.zygote import Zygote
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.errors import TaskError
 from tilewright.tasks.spec import CaseRole, KernelTask
 
-CONFIRMATION_OFFSET = 1_000_003  # added to the seed: a confirmed candidate has never met these secret cases
-
-
-class Sandboxes:
-    """Two zygotes, each started when it is first needed and once more if it was lost."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._zygotes: dict[ZygoteMode, Zygote] = {}
-
-    def zygote(self, mode: ZygoteMode) -> Zygote:
-        """Return the zygote of a mode.
-
-        Raises:
-            ZygoteLostError: It could not be started.
-            ConfinementError: This machine lacks a protection.
-        """
-        if mode not in self._zygotes:
-            self._zygotes[mode] = Zygote(mode, self._limits)
-        return self._zygotes[mode]
-
-    def ask(self, mode: ZygoteMode, request: Request) -> tuple[Answer, ...]:
-        """Have a fresh child answer; a lost zygote is replaced once.
-
-        Raises:
-            ZygoteLostError: It was lost twice.
-        """
-        try:
-            return self.zygote(mode).ask(request)
-        except ZygoteLostError:
-            self._zygotes.pop(mode).close()
-            return self.zygote(mode).ask(request)
-
-    def record(self, request: Request) -> tuple[Answer, ...]:
-        """Ask the zygote that compiles."""
-        return self.ask(ZygoteMode.COMPILE, request)
-
-    def interpret(self, request: Interpret) -> tuple[Answer, ...]:
-        """Ask the zygote that interprets."""
-        return self.ask(ZygoteMode.INTERPRET, request)
-
-    def close(self) -> None:
-        """End both zygotes."""
-        for zygote in self._zygotes.values():
-            zygote.close()
-        self._zygotes.clear()
+_ROOM_SHARE = 0.5  # of a GPU's memory that one case of the trials may take; the other half is the baselines'
 
 
 class Judge:
@@ -94,10 +62,11 @@ class Judge:
         self._target = find_target(settings.target)
         self._hardware = find_hardware(settings.target)
         self._sandboxes = Sandboxes(settings.limits)
-        self._builds = BuildCache()
+        self._builder = Builder(target=self._target, ask=self._sandboxes.record, cache=BuildCache())
         self._preparations = Preparations()
         self._environment: Environment | None = None
         self._eager: dict[str, tuple[tuple[EagerOp, ...], ...]] = {}
+        self._trials: dict[tuple[str, int], Trials] = {}
         torch.set_num_threads(1)  # a place is one CPU; more threads only take it from the others
 
     def __enter__(self) -> Self:
@@ -118,11 +87,14 @@ class Judge:
         return self._environment
 
     def admit(self, task: KernelTask) -> Admission:
-        """Tell whether the task can tell right from wrong.
+        """Tell whether the task can tell right from wrong, and whether its bench cases fit the GPU.
 
         Raises:
             TaskError: The reference cannot answer its own cases.
         """
+        reason = self._lack_of_room(task)
+        if reason:
+            return Admission(task_id=task.id, is_admitted=False, twins=(), reason=reason)
         try:
             return admit(task, self._settings.seed, self._preparations)
         except OracleError as error:
@@ -133,7 +105,7 @@ class Judge:
         gate = check(candidate.source)
         if gate.failure is not None:
             return gate.failure
-        outcome = build(task, candidate, self._target, self._sandboxes.record, self._builds)
+        outcome = build(task, candidate, self._builder)
         if isinstance(outcome, Failure) and outcome.kind is FailureKind.COMPILE_ERROR and not outcome.hint:
             return msgspec.structs.replace(outcome, hint=hint_for(candidate.source, outcome))
         return outcome
@@ -142,9 +114,35 @@ class Judge:
         """Run the five stages, then estimate the time of each bench case."""
         return self._judge(task, candidate, recording, self._settings.seed)
 
-    def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+    def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
         """Judge again with other secret cases and other inputs."""
-        return self._judge(task, candidate, recording, self._settings.seed + CONFIRMATION_OFFSET)
+        return self._judge(task, candidate, recording, occasion.seed(self._settings.seed))
+
+    def prepare(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.SEARCH
+    ) -> Dossier | Report:
+        """Run the interpreted stages, then gather what a judge with a GPU needs.
+
+        Args:
+            task: What is asked.
+            candidate: The answer to judge.
+            recording: Its bench cases.
+            occasion: Why it is judged, which decides the secret cases and all inputs.
+
+        Returns:
+            The dossier; or the final report, of a candidate that is refused already.
+        """
+        seed = occasion.seed(self._settings.seed)
+        started_s = time.monotonic()
+        report = self._judge(task, candidate, recording, seed)
+        if report.failure is not None and report.failure.kind is not FailureKind.BEYOND_FLOOR:
+            return report  # an estimate beyond the floor is for the clock to decide
+        dossier = make_dossier(task, candidate, recording, self._plan_trials(task, seed), self._builder)
+        if isinstance(dossier, Failure):
+            return _refuse(report, dossier, time.monotonic() - started_s)
+        return msgspec.structs.replace(dossier, interpreted=report.stages, counts=report.counts, estimate=report.timing)
 
     def estimate(self, task: KernelTask, candidate: Candidate, recording: Recording) -> tuple[Timing, ...] | Failure:
         """Count and price a candidate's launches without checking its answers."""
@@ -175,6 +173,23 @@ class Judge:
             judge_s=time.monotonic() - start_s,
         )
 
+    def _plan_trials(self, task: KernelTask, seed: int) -> Trials:
+        """Return the trials of a task, which are the same for all its candidates."""
+        if (task.id, seed) not in self._trials:
+            room = self._settings.device_bytes
+            budget = LargeBudget(bytes=min(LargeBudget().bytes, int(room * _ROOM_SHARE))) if room else LargeBudget()
+            self._trials[task.id, seed] = plan_trials(task, seed, budget)
+        return self._trials[task.id, seed]
+
+    def _lack_of_room(self, task: KernelTask) -> str:
+        """Return why a task's bench cases do not fit the GPUs that measure; empty if they do, or none measures."""
+        room = self._settings.device_bytes
+        for case in task.cases_of(CaseRole.BENCH):
+            if room and footprint_bytes(case) > room:
+                needed, has = footprint_bytes(case) / 2**30, room / 2**30
+                return f"case {case.name} takes about {needed:.0f} GiB to judge, and the GPU has {has:.0f} GiB"
+        return ""
+
     def _count(self, task: KernelTask, candidate: Candidate) -> tuple[CaseCount, ...] | Failure:
         request = Count(
             source=candidate.source,
@@ -193,24 +208,48 @@ class Judge:
         return estimate(task, recording, counts, self._eager[task.id], self._target, self._hardware)
 
 
-def judge_once(task: KernelTask, candidate: Candidate, *, target: str, seed: int) -> Report:
-    """Record and judge one candidate in sandboxes of its own.
+def _refuse(report: Report, failure: Failure, judge_s: float) -> Report:
+    """Return the report of a candidate that passed the interpreted stages and could not be recorded for all trials."""
+    failed = CaseResult(case=failure.case or "all", verdict=Verdict.FAILED, note=failure.message)
+    stages: list[StageResult] = []
+    for one in report.stages:
+        is_last = one.stage is failure.stage
+        stages.append(msgspec.structs.replace(one, cases=(*one.cases, failed)) if is_last else one)
+        if is_last:
+            break
+    return msgspec.structs.replace(
+        report, stages=tuple(stages), timing=(), profile=None, failure=failure, judge_s=judge_s
+    )
+
+
+def judge_once(
+    task: KernelTask, candidate: Candidate, settings: JudgeSettings, devices: tuple[str, ...] = ()
+) -> Report:
+    """Record and judge one candidate in sandboxes of its own, and on the first of the GPUs if there is one.
 
     Raises:
         UnknownTargetError: No such target.
         ConfinementError: This machine lacks a protection.
+        DeviceGoneError: The GPU cannot be used.
     """
-    with Judge(JudgeSettings(target=target, seed=seed)) as judge:
+    with Judge(settings) as judge:
         recording = judge.record(task, candidate)
-        if isinstance(recording, Recording):
+        if isinstance(recording, Failure):
+            return Report(
+                candidate_id=candidate.id,
+                environment_id=judge.environment().id,
+                stages=(),
+                timing=(),
+                counts=(),
+                profile=None,
+                failure=recording,
+                judge_s=0.0,
+            )
+        if not devices:
             return judge.judge(task, candidate, recording)
-        return Report(
-            candidate_id=candidate.id,
-            environment_id=judge.environment().id,
-            stages=(),
-            timing=(),
-            counts=(),
-            profile=None,
-            failure=recording,
-            judge_s=0.0,
-        )
+        prepared = judge.prepare(task, candidate, recording)
+        if isinstance(prepared, Report):
+            return prepared
+        on_gpu = GpuSettings(recorder=judge.environment(), cache=settings.cache)
+        with GpuSupervisor(devices[0], on_gpu) as supervisor:
+            return supervisor.judge(prepared)

@@ -12,8 +12,12 @@ class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         target: Name of the GPU that kernels are for.
         seed: Of the secret cases and all inputs.
         limits: What a candidate's process may use.
+        device_bytes: Memory of the GPUs that measure; 0 where times are estimated.
+        cache: Folder for what outlives a run, such as a device's rates and compiled baselines; empty: none is kept.
     """
 
     target: str
     seed: int = 0
     limits: Limits = Limits()
+    device_bytes: int = 0
+    cache: str = ""

@@ -30,7 +30,7 @@ class KernelView:
 
     Attributes:
         node: The function.
-        nodes: Everything in it, outermost first.
+        nodes: Everything in it but its decorators, outermost first.
         scope: What the file binds.
         constants: Names of `tl.constexpr` parameters.
         runtime: Names of the other parameters.
@@ -156,7 +156,9 @@ def _widest(shapes: tuple[Shape, ...]) -> Shape:
 
 def read_kernel(node: ast.FunctionDef, tree: ast.Module, scope: FileScope) -> KernelView:
     """Return a kernel's view of itself and of its file."""
-    nodes = tuple(ast.walk(node))
+    # a lambda of @triton.heuristics is the launcher's Python, not the kernel's
+    decoration = {id(one) for decorator in node.decorator_list for one in ast.walk(decorator)}
+    nodes = tuple(one for one in ast.walk(node) if id(one) not in decoration)
     every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     constants = frozenset(one.arg for one in every if _is_constexpr(one.annotation, scope))
     assigned: dict[str, tuple[ast.expr, ...]] = {}

@@ -54,10 +54,12 @@ class Answer:
 
     Attributes:
         outputs: One expectation an output.
+        names: What to call each output.
         notes: What trusted implementations could not do, such as `eager has no float16 here`.
     """
 
     outputs: tuple[Expectation, ...]
+    names: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -103,7 +105,7 @@ def expect(question: Question, tolerance: Tolerance) -> Answer:
         raise OracleError(f"expected case {question.case.name} to give {[s.shape for s in specs]}, got {got}")
     trusted, notes = _trusted_answers(question)
     moved = [_run_perturbed(question, number) for number in range(_PERTURBED_RUNS)]
-    may_overflow = _may_overflow(question)
+    overflows = may_overflow(question)
     outputs = []
     for index, spec in enumerate(specs):
         observed = Observed(
@@ -111,20 +113,20 @@ def expect(question: Question, tolerance: Tolerance) -> Answer:
             trusted=tuple(numbers_of(answers[index]) for answers in trusted),
             moved=tuple(numbers_of(answers[index]) for answers in moved),
         )
-        depth = _depth(question.case, spec)
-        terms = Terms(spec=spec, factor=tolerance.factor, depth=depth, may_overflow=may_overflow)
+        depth = depth_of(question.case, spec)
+        terms = Terms(spec=spec, factor=tolerance.factor, depth=depth, may_overflow=overflows)
         outputs.append(derive_expectation(observed, terms))
-    return Answer(outputs=tuple(outputs), notes=notes)
+    return Answer(outputs=tuple(outputs), names=question.case.output_names, notes=notes)
 
 
-def _may_overflow(question: Question) -> bool:
+def may_overflow(question: Question) -> bool:
     """Whether squares of the inputs may not fit the case's type."""
     fits = _SQUARES_FIT.get(question.case.dtype, math.inf)
     tensors = [one for one in question.inputs if isinstance(one, torch.Tensor) and one.is_floating_point()]
     return any(bool((one.abs() > fits).any()) for one in tensors)
 
 
-def _depth(case: Case, output: TensorSpec) -> int:
+def depth_of(case: Case, output: TensorSpec) -> int:
     """Return the length of the longest reduction that an output may need, in elements, judged from shapes."""
     tensors = [one for one in case.inputs if isinstance(one, TensorSpec)]
     tensors += [one.tensor for one in case.parameters]
@@ -172,7 +174,7 @@ def _run(question: Question, dtype: torch.dtype | None, mode: AbstractContextMan
     with torch.random.fork_rng(devices=[]), mode:
         # torch.manual_seed would also queue a call for every kind of device that this machine has not
         torch.default_generator.manual_seed(question.seed)
-        return run_reference(model, inputs)
+        return run_reference(model, inputs, question.case.gradients)
 
 
 def _run_perturbed(question: Question, number: int) -> Answers:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
 from tilewright.sandbox.failure import Failure
@@ -37,6 +38,8 @@ class Pool(Protocol):
         """Run the five stages and time or estimate the candidate."""
         ...
 
-    async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Judge again with other secret cases."""
+    async def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
+        """Judge again with other secret cases, on a GPU in a process that has met no other candidate."""
         ...

@@ -49,16 +49,22 @@ class Preparations:
         self._budget = budget or InterpreterBudget()
         self._plans: OrderedDict[tuple[str, int], tuple[StageDraws, ...]] = OrderedDict()
         self._cases: OrderedDict[tuple[str, int, str, Probe], Prepared | Unusable] = OrderedDict()
+        self._task: KernelTask | None = None
+        self._task_id = ""
 
     def stages(self, task: KernelTask, seed: int) -> tuple[StageDraws, ...]:
         """Return what each stage runs."""
-        key = (task.id, seed)
+        key = (self._id(task), seed)
         if key not in self._plans:
             self._plans[key] = plan_stages(task, seed, self._budget)
             if len(self._plans) > self._limit:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return self._plans[key]
+
+    def keep(self, task: KernelTask, seed: int, stages: tuple[StageDraws, ...]) -> None:
+        """Use stages that were planned elsewhere, such as those that a recorded candidate has plans for."""
+        self._plans[self._id(task), seed] = stages
 
     def prepare(self, task: KernelTask, chosen: Draw) -> Prepared | Unusable:
         """Return a case's data and answer.
@@ -67,13 +73,19 @@ class Preparations:
             OracleError: The reference cannot answer a case that the task itself declares.
         """
         # seeds are derived from judge seed, stage and name: with the task they name the case
-        key = (task.id, chosen.seed, chosen.case.name, chosen.probe)
+        key = (self._id(task), chosen.seed, chosen.case.name, chosen.probe)
         if key not in self._cases:
             self._cases[key] = _prepare(task, chosen)
             if len(self._cases) > self._limit:
                 self._cases.popitem(last=False)
         self._cases.move_to_end(key)
         return self._cases[key]
+
+    def _id(self, task: KernelTask) -> str:
+        """Return the task's id, which is hashed once and not for each of its cases."""
+        if self._task is not task:
+            self._task, self._task_id = task, task.id
+        return self._task_id
 
 
 def _prepare(task: KernelTask, chosen: Draw) -> Prepared | Unusable:

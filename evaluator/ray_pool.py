@@ -10,8 +10,12 @@ import msgspec
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from tilewright.evaluator.dossier import Dossier
+from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.judge_settings import JudgeSettings
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.pool import EvaluationLostError
+from tilewright.evaluator.ray_gpu import RayGpus
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
 from tilewright.sandbox.failure import Failure
@@ -27,6 +31,13 @@ CALL_LIMIT_S = 300.0  # far beyond the sandbox's own limits: only a stuck worker
 class _Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recording: Recording | None
     failure: Failure | None
+
+
+class _Prepared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dossier as MessagePack, or the final report of a candidate that is refused already."""
+
+    dossier: bytes
+    report: Report | None
 
 
 class _Worker:
@@ -53,8 +64,16 @@ class _Worker:
     def judge(self, task: bytes, candidate: bytes, recording: bytes) -> bytes:
         return msgspec.msgpack.encode(self._judge.judge(*_decode(task, candidate, recording)))
 
-    def confirm(self, task: bytes, candidate: bytes, recording: bytes) -> bytes:
-        return msgspec.msgpack.encode(self._judge.confirm(*_decode(task, candidate, recording)))
+    def confirm(self, task: bytes, candidate: bytes, recording: bytes, occasion: bytes) -> bytes:
+        why = msgspec.msgpack.decode(occasion, type=Occasion)
+        return msgspec.msgpack.encode(self._judge.confirm(*_decode(task, candidate, recording), why))
+
+    def prepare(self, task: bytes, candidate: bytes, recording: bytes, occasion: bytes) -> bytes:
+        why = msgspec.msgpack.decode(occasion, type=Occasion)
+        outcome = self._judge.prepare(*_decode(task, candidate, recording), why)
+        if isinstance(outcome, Report):
+            return msgspec.msgpack.encode(_Prepared(dossier=b"", report=outcome))
+        return msgspec.msgpack.encode(_Prepared(dossier=msgspec.msgpack.encode(outcome), report=None))
 
 
 def _ours(error: RayTaskError, verb: str) -> Exception:
@@ -73,11 +92,21 @@ def _decode(task: bytes, candidate: bytes, recording: bytes) -> tuple[KernelTask
 
 
 class RayPool:
-    """As many workers as places; a call that loses its worker is tried once more on a new one."""
+    """As many workers as places; a call that loses its worker is tried once more on a new one.
 
-    def __init__(self, settings: JudgeSettings, places: int) -> None:
+    Args:
+        settings: What each judge needs to know.
+        places: Workers, each on one CPU.
+        gpus: GPUs that measure what the workers have prepared; 0: times are estimated.
+    """
+
+    def __init__(self, settings: JudgeSettings, places: int, *, gpus: int = 0) -> None:
         self._settings = msgspec.msgpack.encode(settings)
+        self._cache = settings.cache
         self._places = places
+        self._gpu_count = gpus
+        self._gpus: RayGpus | None = None
+        self._environment: Environment | None = None
         self._free: asyncio.Queue[ray.actor.ActorHandle] = asyncio.Queue()
         for _ in range(places):
             self._free.put_nowait(self._start())
@@ -88,8 +117,18 @@ class RayPool:
         return self._places
 
     async def environment(self) -> Environment:
-        """Describe where candidates are judged."""
-        return await self._call("environment", Environment)
+        """Describe where candidates are judged.
+
+        Raises:
+            DeviceGoneError: No GPU can be used.
+        """
+        if self._environment is None:
+            self._environment = await self._call("environment", Environment)
+            if self._gpu_count:
+                settings = GpuSettings(recorder=self._environment, cache=self._cache)
+                self._gpus = RayGpus(settings, self._gpu_count)
+                self._environment = await self._gpus.environment()
+        return self._environment
 
     async def admit(self, task: KernelTask) -> Admission:
         """Tell whether the task can tell right from wrong."""
@@ -104,18 +143,38 @@ class RayPool:
         return outcome
 
     async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Run the five stages and estimate the candidate's time."""
+        """Run the five stages and measure or estimate the candidate's time."""
+        if self._gpu_count:
+            return await self._measure((task, candidate, recording), Occasion.SEARCH)
         return await self._call("judge", Report, task, candidate, recording)
 
-    async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Judge again with other secret cases."""
-        return await self._call("confirm", Report, task, candidate, recording)
+    async def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
+        """Judge again with other secret cases, on a GPU in a fresh process."""
+        if self._gpu_count:
+            return await self._measure((task, candidate, recording), occasion)
+        return await self._call("confirm", Report, task, candidate, recording, occasion)
+
+    async def prepare(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Dossier | Report:
+        """Do what needs no GPU; return the dossier for one, or the report that refuses the candidate."""
+        prepared = await self._call("prepare", _Prepared, task, candidate, recording, Occasion.SEARCH)
+        return prepared.report or msgspec.msgpack.decode(prepared.dossier, type=Dossier)
+
+    async def _measure(self, candidate: tuple[KernelTask, Candidate, Recording], occasion: Occasion) -> Report:
+        """Prepare a candidate on a CPU, then judge it on a GPU."""
+        environment = await self.environment()
+        prepared = await self._call("prepare", _Prepared, *candidate, occasion)
+        if prepared.report is not None:  # refused on the way, but by this judge all the same
+            return msgspec.structs.replace(prepared.report, environment_id=environment.id)
+        assert self._gpus is not None
+        return await self._gpus.judge(prepared.dossier, occasion)
 
     def _start(self) -> "ray.actor.ActorHandle":
         actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Worker)
         return actor.remote(self._settings)
 
-    async def _call(self, verb: str, answer: type[Answered], *values: msgspec.Struct) -> Answered:
+    async def _call(self, verb: str, answer: type[Answered], *values: msgspec.Struct | Occasion) -> Answered:
         payload = [msgspec.msgpack.encode(value) for value in values]
         for attempt in (1, 2):
             worker = await self._free.get()

@@ -30,6 +30,9 @@ class InstructionMix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shuffles: int = 0
     special: int = 0  # MUFU
     branches_back: int = 0  # loops
+    loop_total: int = 0  # instructions within loops
+    load_bytes: int = 0  # bytes that a thread's loads from global memory fetch, each executed once
+    loop_load_bytes: int = 0  # of these, those within loops
 
 
 class Occupancy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,10 @@ _INSTRUCTION_BYTES = 16
 _LITERALS = re.compile(r"\.nv\.(constant[1-9]|global\.init)")
 _NOP = 0x118
 _BRA = 0x147
+_EXIT = 0x14D
 _WIDTH_128 = 6
+_WIDTHS = (1, 1, 2, 2, 4, 8, 16, 16)  # bytes of a load, by its three bits
+_LOADS = frozenset((0x181, 0x1AE))  # LDG, LDGSTS
 
 # Bits 0 to 8 of an instruction: the operation; bits 9 to 11 choose the operands' form.
 _COUNTED = {
@@ -107,7 +110,29 @@ def _count(code: bytes, arch: int) -> Counter[str]:
             counts[_WIDE[operation]] += 1
         if operation == _BRA and _branch_offset(low, high, arch) < 0:
             counts["branches_back"] += 1
+    for place in _looping(words, arch):
+        low, high = words[place]
+        counts["loop_total"] += 1
+        if low & 0x1FF in _LOADS:
+            counts["loop_load_bytes"] += _WIDTHS[(high >> 9) & 7]
+    for low, high in words:
+        if low & 0x1FF in _LOADS:
+            counts["load_bytes"] += _WIDTHS[(high >> 9) & 7]
     return counts
+
+
+def _looping(words: list[tuple[int, int]], arch: int) -> frozenset[int]:
+    """Return the places of instructions that lie within a loop.
+
+    What comes after the last exit is out of the way of the main path, and its branches go back to it, not round.
+    """
+    exits = [place for place, (low, _) in enumerate(words) if low & 0x1FF == _EXIT]
+    inside: set[int] = set()
+    for place, (low, high) in enumerate(words[: exits[-1] if exits else len(words)]):
+        offset = _branch_offset(low, high, arch) if low & 0x1FF == _BRA else 0
+        if offset < 0:
+            inside.update(range(max(0, place + 1 + offset // 4), place + 1))
+    return frozenset(inside)
 
 
 def _branch_offset(low: int, high: int, arch: int) -> int:

@@ -8,6 +8,8 @@ IMPORTABLE_MODULES = frozenset(
         "__future__",
         "math",
         "torch",
+        "torch.autograd",
+        "torch.autograd.function",
         "torch.nn",
         "torch.nn.functional",
         "triton",
@@ -72,6 +74,7 @@ LAUNCHER_NAMES = frozenset(
         *_below("torch.cuda", _TORCH_CUDA),
         *_below("torch.nn", _NN_HOLDERS),
         *_below("torch.nn.parameter", "Parameter Buffer"),
+        *_below("torch.autograd", "Function function.Function function.once_differentiable"),
         "torch.nn.functional.pad",
         *_below("triton", _TRITON),
         *_below("typing", _TYPING),
@@ -128,7 +131,7 @@ FORBIDDEN_ATTRIBUTES = {
             "register_state_dict_pre_hook register_load_state_dict_pre_hook register_load_state_dict_post_hook "
             "backward apply_ map_ register_module_forward_hook"
         ),
-        "hooks and backward passes are not recorded",
+        "hooks are not recorded, and backward is run by the judge",
     ),
 }
 

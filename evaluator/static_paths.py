@@ -4,9 +4,10 @@ import ast
 
 from tilewright.evaluator import static_names as names
 from tilewright.evaluator.findings import Finding
+from tilewright.evaluator.static_autograd import FUNCTION_PATHS
 from tilewright.evaluator.triton_names import TL_NAMES
 
-_IMPORT_FORM = "import torch, torch.nn, math, typing, triton, triton.language and libdevice only"
+_IMPORT_FORM = "import torch, torch.nn, torch.autograd, math, typing, triton, triton.language and libdevice only"
 _LAUNCHER_FORM = "launchers allocate, view and launch; the work belongs in a @triton.jit kernel"
 
 
@@ -51,8 +52,8 @@ def path_problem(path: str, line: int, *, in_constructor: bool) -> Finding | Non
         rule, message, form = "module", f"uses the module `{path}` as a value", "name the function that is called"
     elif path.startswith("torch.nn.functional.") and not is_allowed(path, in_constructor=False):
         rule, message, form = "computes", f"`{path}` computes with PyTorch", "compute it in a @triton.jit kernel"
-    elif path.startswith("torch.Tensor."):
-        rule, message, form = "computes", f"`{path}` takes a method off the class", "call the method on the tensor"
+    elif path.startswith(("torch.Tensor.", *(f"{one}." for one in sorted(FUNCTION_PATHS)))):
+        rule, message, form = "computes", f"`{path}` takes a method off the class", "call the method on the object"
     elif not is_allowed(path, in_constructor=in_constructor):
         rule = "torch-name" if path.startswith("torch") else "name"
         message, form = f"`{path}` is not allowed", _LAUNCHER_FORM

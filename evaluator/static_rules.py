@@ -2,11 +2,11 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tilewright.evaluator import static_names as names
 from tilewright.evaluator.findings import Finding
+from tilewright.evaluator.static_autograd import FUNCTION_PATHS, context_names, direct_uses
 from tilewright.evaluator.static_paths import (
     import_problems,
     is_allowed,
@@ -15,10 +15,19 @@ from tilewright.evaluator.static_paths import (
     path_problem,
     prefixes,
 )
-from tilewright.evaluator.static_scope import FileScope, FunctionNode, bound_names, dotted, is_kernel, root_name
+from tilewright.evaluator.static_scope import (
+    FileScope,
+    FunctionNode,
+    bound_names,
+    dotted,
+    is_kernel,
+    layer_calls,
+    root_name,
+)
 from tilewright.sandbox.failure import FailureKind
 
 _OTHER_DEVICE = re.compile(r"(cuda|hip|xpu):[1-9][0-9]*")
+_BASES = FUNCTION_PATHS | {"torch.nn.Module", "typing.NamedTuple"}
 _CONSTRUCTORS = frozenset({"__init__", "reset_parameters", "_init_weights", "init_weights"})
 
 
@@ -40,6 +49,7 @@ class Context:
         is_function: Whether the node runs when a function is called, not when the file is executed.
         is_kernel: Whether the node is in the body of a `@triton.jit` function.
         is_constructor: Whether the node is in a method that builds the module.
+        saved: Name of the context in which an autograd function keeps things for its backward, or empty.
     """
 
     local: frozenset[str] = frozenset()
@@ -47,6 +57,7 @@ class Context:
     is_function: bool = False
     is_kernel: bool = False
     is_constructor: bool = False
+    saved: str = ""
 
 
 class Gate:
@@ -54,6 +65,7 @@ class Gate:
 
     def __init__(self, scope: FileScope) -> None:
         self.scope = scope
+        self._contexts = context_names(scope)
         self.violations: list[Violation] = []
 
     def refuse(self, node: ast.AST, rule: str, message: str, right_form: str = "") -> None:
@@ -116,6 +128,7 @@ class Gate:
             is_function=True,
             is_kernel=kernel or context.is_kernel,
             is_constructor=context.is_constructor or getattr(node, "name", "") in _CONSTRUCTORS,
+            saved=self._contexts.get(node, ""),
         )
         body = node.body if isinstance(node.body, list) else [node.body]
         for statement in body:
@@ -143,10 +156,10 @@ class Gate:
         return frozenset(found)
 
     def _class(self, node: ast.ClassDef) -> None:
-        """Refuse base classes other than nn.Module and the file's own, and metaclasses."""
+        """Refuse base classes other than nn.Module, autograd's Function and the file's own, and metaclasses."""
         for base in node.bases:
             own = isinstance(base, ast.Name) and base.id in self.scope.classes
-            if not own and self.scope.path(base) not in {"torch.nn.Module", "typing.NamedTuple"}:
+            if not own and self.scope.path(base) not in _BASES:
                 self.refuse(
                     base, "class", f"class {node.name} derives from `{ast.unparse(base)}`", "derive from nn.Module"
                 )
@@ -165,9 +178,11 @@ class Gate:
         return False
 
     def _attribute_store(self, node: ast.Attribute, path: str | None, context: Context) -> None:
-        """Refuse writes to attributes, except to `self` while the module is built."""
+        """Refuse writes to attributes, except to `self` while the module is built and to autograd's context."""
         if path is not None:
             self.refuse(node, "monkeypatch", f"assigns to `{path}`", "leave libraries as they are")
+        elif dotted(node) == (context.saved, node.attr):
+            return
         elif dotted(node)[:1] != ("self",) or not context.is_constructor:
             where = f"writes the attribute `{ast.unparse(node)}`, which outlives the call"
             self.refuse(node, "state", where, "set attributes of self in __init__ only; pass values as arguments")
@@ -274,22 +289,10 @@ def violations_of(tree: ast.Module, scope: FileScope) -> tuple[Violation, ...]:
     """Return everything in a file that the gate refuses, by line."""
     gate = Gate(scope)
     gate.walk(tree, Context())
-    for one in _module_calls(scope):
+    for one in layer_calls(scope):
         gate.refuse(
             one, "computes", f"`{ast.unparse(one.func)}(...)` runs a PyTorch layer", "launch a kernel on its weight"
         )
+    for use in direct_uses(tree, scope):
+        gate.refuse(use, "autograd", f"uses `{ast.unparse(use)}`", "call an autograd function by its apply()")
     return tuple(sorted(gate.violations, key=lambda one: one.finding.line))
-
-
-def _module_calls(scope: FileScope) -> Iterator[ast.Call]:
-    """Yield calls of `self.x` where `self.x` was made by a layer of torch.nn."""
-    holders = {f"torch.nn.{name}" for name in ("Parameter", "Module", "ParameterList", "ParameterDict", "Buffer")}
-    for cls in scope.classes.values():
-        layers: set[str] = set()
-        for node in ast.walk(cls):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-                path = scope.path(node.value.func) or ""
-                if path.startswith("torch.nn.") and path not in holders:
-                    layers |= {t.attr for t in node.targets if isinstance(t, ast.Attribute)}
-        calls = (node for node in ast.walk(cls) if isinstance(node, ast.Call))
-        yield from (call for call in calls if dotted(call.func) in {("self", layer) for layer in layers})

@@ -1,6 +1,7 @@
 """What a candidate's file binds: imports, kernels, functions, classes, and what each name stands for."""
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -133,3 +134,17 @@ def _kernels(tree: ast.Module, scope: FileScope) -> tuple[str, ...]:
 def _is_decoration(call: ast.Call, scope: FileScope) -> bool:
     """Whether a call is `triton.autotune(...)(kernel)` or `triton.heuristics(...)(kernel)`."""
     return isinstance(call.func, ast.Call) and scope.path(call.func.func) in {"triton.autotune", "triton.heuristics"}
+
+
+def layer_calls(scope: FileScope) -> Iterator[ast.Call]:
+    """Yield calls of `self.x` where `self.x` was made by a layer of torch.nn."""
+    holders = {f"torch.nn.{name}" for name in ("Parameter", "Module", "ParameterList", "ParameterDict", "Buffer")}
+    for cls in scope.classes.values():
+        layers: set[str] = set()
+        for node in ast.walk(cls):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                path = scope.path(node.value.func) or ""
+                if path.startswith("torch.nn.") and path not in holders:
+                    layers |= {t.attr for t in node.targets if isinstance(t, ast.Attribute)}
+        calls = (node for node in ast.walk(cls) if isinstance(node, ast.Call))
+        yield from (call for call in calls if dotted(call.func) in {("self", layer) for layer in layers})

@@ -20,8 +20,6 @@ from tilewright.sandbox.protocol import LaunchCount
 from tilewright.sandbox.targets import Target
 
 SECTOR_BYTES = 32
-# Share of the second-level cache that keeps what will be read again; the rest holds what streams through.
-_CACHE_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +29,41 @@ class Traffic:
     Attributes:
         requested_bytes: Whole sectors that loads and stores ask the second-level cache for.
         compulsory_bytes: Distinct bytes read and written.
-        dram_bytes: Bytes that come from or go to DRAM.
+        cached_bytes: Of the compulsory bytes, those that an earlier step left in the second-level cache.
         requested_loads: Of the requested bytes, those of loads.
         unique_loads: Of the compulsory bytes, those of loads.
         scratch_bytes: Size of the buffers that it may write.
+        active: Programs that are resident at once.
+        programs: Programs of the grid.
+        is_persistent: Whether programs go over the grid's work themselves.
     """
 
     requested_bytes: float
     compulsory_bytes: float
-    dram_bytes: float
+    cached_bytes: float
     requested_loads: float
     unique_loads: float
     scratch_bytes: float
+    active: int
+    programs: int
+    is_persistent: bool
+
+    def dram_bytes(self, capacity_bytes: float) -> float:
+        """Return bytes that come from or go to DRAM, if the second-level cache keeps so many for another read.
+
+        Resident programs share what they load: in a product of tiles, a wave of P programs loads the operands of
+        about sqrt(P) rows and columns. A row that one program reads twice stays if the rows of all resident programs
+        fit. Everything stays if everything fits.
+        """
+        compulsory = self.compulsory_bytes - self.cached_bytes
+        loads, unique = self.requested_loads, self.unique_loads
+        if not unique or loads <= unique or self.compulsory_bytes <= capacity_bytes or self.is_persistent:
+            return compulsory
+        times = loads / unique
+        resident = self.active * (loads / self.programs) / times
+        hit = min(1.0, capacity_bytes / resident) if resident else 1.0
+        shared = 1.0 + (min(times, math.sqrt(self.active)) - 1.0) * hit
+        return compulsory + max(0.0, loads / shared - unique)
 
     @property
     def reread(self) -> float:
@@ -81,33 +102,17 @@ def launch_traffic(plan: LaunchPlan, step: int, count: LaunchCount, facts: Kerne
     unique_stores = min(stores, float(buffers.scratch)) if buffers.scratch else stores
     cached = unique_loads * (buffers.cached / buffers.readable if buffers.readable else 0.0)
     compulsory = unique_loads + unique_stores
-    reread = _reread_bytes(loads, unique_loads, compulsory, (launch.programs, facts, target))
     return Traffic(
         requested_bytes=loads + stores,
         compulsory_bytes=compulsory,
-        dram_bytes=compulsory - cached + reread,
+        cached_bytes=cached,
         requested_loads=loads,
         unique_loads=unique_loads,
         scratch_bytes=float(buffers.scratch),
+        active=min(launch.programs, target.multiprocessors * max(1, facts.occupancy.blocks)),
+        programs=launch.programs,
+        is_persistent=facts.grid_rank_loops,
     )
-
-
-def _reread_bytes(loads: float, unique: float, footprint: float, where: tuple[int, KernelFacts, Target]) -> float:
-    """Return bytes that are loaded again and miss the second-level cache.
-
-    Resident programs share what they load: in a product of tiles, a wave of P programs loads the operands of about
-    sqrt(P) rows and columns. A row that one program reads twice stays if the rows of all resident programs fit.
-    """
-    programs, facts, target = where
-    capacity = _CACHE_SHARE * target.l2_bytes
-    if not unique or loads <= unique or footprint <= capacity or facts.grid_rank_loops:
-        return 0.0
-    times = loads / unique
-    active = min(programs, target.multiprocessors * max(1, facts.occupancy.blocks))
-    resident = active * (loads / programs) / times
-    hit = min(1.0, capacity / resident) if resident else 1.0
-    shared = 1.0 + (min(times, math.sqrt(active)) - 1.0) * hit
-    return max(0.0, loads / shared - unique)
 
 
 def _buffers(plan: LaunchPlan, step: int, launch: Launch, target: Target) -> _Buffers:

@@ -79,7 +79,7 @@ MISSING_FORMS = {
 WRONG_KEYWORDS = {
     **{
         (function, "dim"): f"tl.{function}(x, axis=...)"
-        for function in ("sum", "max", "min", "argmax", "argmin", "cumsum", "cumprod", "softmax", "reduce", "xor_sum")
+        for function in ("sum", "max", "min", "argmax", "argmin", "cumsum", "cumprod", "reduce", "xor_sum")
     },
     **{
         (function, "keepdim"): f"tl.{function}(x, axis, keep_dims=True)"

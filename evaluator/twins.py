@@ -62,7 +62,7 @@ def admit(task: KernelTask, seed: int, preparations: Preparations | None = None)
     situations = tuple(_situations(task, seed, preparations or Preparations()))
     rows: list[CaseResult] = []
     reasons: list[str] = []
-    for name, trivial in _TRIVIAL.items():
+    for name, trivial in (_TRIVIAL | (_WITHOUT_BACKWARD if task.asks_gradients else {})).items():
         row, passed = _must_fail_in_each_type(name, trivial, situations)
         rows.append(row)
         reasons += [f"degenerate: {name} passes in {', '.join(passed)}"] if passed else []
@@ -172,6 +172,12 @@ def _zeros(situation: _Situation) -> Answers:
     return tuple(torch.zeros(spec.shape, dtype=to_torch(spec.dtype)) for spec in specs)
 
 
+def _without_gradients(situation: _Situation) -> Answers:
+    """Return what forward gives, and zero gradients."""
+    count = len(situation.prepared.question.case.forward_outputs)
+    return (*answer_trusted(situation.prepared.question)[:count], *_zeros(situation)[count:])
+
+
 def _constant(situation: _Situation) -> Answers:
     """Return the mean of the answer for other inputs everywhere: what a kernel can know without reading its own."""
     filled = []
@@ -248,6 +254,7 @@ _TRIVIAL: dict[str, Twin] = {
     "an input passed through": _input_itself,
     "the answer for other inputs": lambda situation: answer_trusted(situation.other),
 }
+_WITHOUT_BACKWARD: dict[str, Twin] = {"zeros for the gradients": _without_gradients}
 _IMPRECISE: dict[str, Twin] = {"next lower precision": _lower_precision, "a reduction cut by 1 %": _cut}
 _RIGHT: dict[str, Twin] = {
     "eager": lambda situation: answer_trusted(situation.prepared.question),

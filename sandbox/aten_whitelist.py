@@ -5,6 +5,8 @@ from enum import StrEnum
 import torch
 from torch._ops import OpOverload
 
+from tilewright.sandbox.aten_operations import REDUCTIONS, WORK
+
 
 class OperationKind(StrEnum):
     """What an ATen operation is for the recorder."""
@@ -19,25 +21,17 @@ class OperationKind(StrEnum):
 
 
 _ALLOCATIONS = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-# Fills, casts, copies and plain arithmetic: what launchers do between kernels. Anything that stands for a
-# kernel of its own (products, norms, softmax, exponentials, sorting) is left out on purpose.
-_WORK = {
-    *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full"),
-    *("fill", "zero", "arange", "scalar_tensor"),
-    *("_to_copy", "copy", "clone", "cat", "stack", "constant_pad_nd", "repeat", "slice_scatter", "select_scatter"),
-    *("add", "sub", "rsub", "mul", "div", "neg", "reciprocal", "abs", "maximum", "minimum", "clamp", "where"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "logical_not", "logical_and", "logical_or"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "floor_divide", "remainder"),
-}
-_REDUCTIONS = {"sum", "mean", "amax", "amin", "max", "min", "any", "all"}
 _KINDS = {
     **dict.fromkeys(_ALLOCATIONS, OperationKind.ALLOCATION),
-    **dict.fromkeys(_WORK, OperationKind.WORK),
-    **dict.fromkeys(_REDUCTIONS, OperationKind.REDUCTION),
+    **dict.fromkeys(WORK, OperationKind.WORK),
+    **dict.fromkeys(REDUCTIONS, OperationKind.REDUCTION),
 }
 _VIEWS_WITHOUT_ALIAS_NOTE = {"_unsafe_view"}
 _READS = {"_local_scalar_dense", "item", "equal", "allclose", "is_nonzero", "nonzero", "masked_select"}
-_INITIALISERS = {"uniform", "normal", "random", "bernoulli", "erfinv", "eye", "linspace", "tril", "triu", "outer"}
+_INITIALISERS = {
+    *("uniform", "normal", "random", "bernoulli", "erfinv", "eye", "linspace", "tril", "triu", "outer"),
+    *("rand", "rand_like", "randn", "randn_like", "randint", "randint_like"),
+}
 
 
 def name_of(operation: OpOverload) -> str:

@@ -15,6 +15,7 @@ from triton.runtime.jit import JITFunction, compute_cache_key
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.fault import CandidateFault, one_line
 from tilewright.sandbox.offline_driver import gpu_target
+from tilewright.sandbox.plan import TensorMap
 from tilewright.sandbox.protocol import CompiledKernel, Ptx
 from tilewright.sandbox.targets import Target
 
@@ -139,6 +140,29 @@ def _to_kernel(key: str, text: str, metadata: dict[str, object]) -> CompiledKern
         shared_bytes=number("shared"),
         global_scratch_bytes=number("global_scratch_size"),
         flags=tuple(flag for option, flag in _FLAGS.items() if metadata.get(option)),
+        global_scratch_align=max(1, number("global_scratch_align")),
+        profile_scratch_bytes=number("profile_scratch_size"),
+        profile_scratch_align=max(1, number("profile_scratch_align")),
+        tensor_maps=_tensor_maps(metadata.get("tensordesc_meta")),
+    )
+
+
+def _tensor_maps(found: object) -> tuple[TensorMap | None, ...]:
+    """Return how each tensor descriptor is passed, as the compiler's metadata say it."""
+    if not isinstance(found, list | tuple):
+        return ()
+    return tuple(_tensor_map(one) if isinstance(one, dict) and "swizzle" in one else None for one in found)
+
+
+def _tensor_map(meta: dict[str, object]) -> TensorMap:
+    sizes = meta["block_size"]
+    assert isinstance(sizes, list | tuple)
+    return TensorMap(
+        swizzle=int(str(meta["swizzle"])),
+        element_bytes=int(str(meta["elem_size"])),
+        element_type=int(str(meta["elem_type"])),
+        block_shape=tuple(int(size) for size in sizes),
+        is_fp4_padded=bool(meta["fp4_padded"]),
     )
 
 

@@ -30,7 +30,7 @@ _PLACES = (1 / 3, 2 / 3, 5 / 9)
 _GOLDEN = 0.618034
 _AMOUNTS = (
     "load_bytes", "store_bytes", "load_sectors", "store_sectors", "atomic_operations", "dot_flops",
-    "arithmetic_operations", "special_operations",
+    "arithmetic_operations", "special_operations", "load_calls",
 )  # fmt: skip
 
 

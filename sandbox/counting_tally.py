@@ -77,6 +77,7 @@ class CountingMemory:
         self, addresses: Addresses, mask: Mask | None, _other: Values | None, dtype: np.dtype[np.generic]
     ) -> Values:
         """Count a load and return zeros, masked lanes included."""
+        self._tally.add("load_calls", 1)
         self._count("load", addresses, mask, dtype.itemsize)
         return zeros(addresses.shape, dtype)
 

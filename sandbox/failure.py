@@ -51,6 +51,7 @@ class FailureKind(StrEnum):
     BEYOND_FLOOR = "beyond_floor"  # faster than the hardware allows
     BAD_PLAN = "bad_plan"  # the recorded work names memory, binaries or operations that it may not
     IDLE_KERNEL = "idle_kernel"  # a kernel of its own can be left out and the answer stays right
+    NO_GRADIENT = "no_gradient"  # the task asks for a gradient that autograd does not reach
     NO_INFLUENCE = "no_influence"  # an input or parameter changes and the answer does not move as the oracle says
 
 

@@ -13,7 +13,7 @@ from tilewright.sandbox.errors import SandboxError
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.fault import CandidateFault, one_line
 from tilewright.sandbox.launches import Call
-from tilewright.sandbox.plan import Aten, Buffer, BufferOrigin, Launch, LaunchPlan
+from tilewright.sandbox.plan import Aten, Buffer, BufferOrigin, Launch, LaunchPlan, View
 from tilewright.sandbox.protocol import Answer, CaseData, Entered, Interpret, Interpreted
 from tilewright.sandbox.replay_aten import is_written, replay_aten, reserve, tensor_at
 from tilewright.sandbox.shims_launch import pointed_to, programs_of, run_programs
@@ -76,12 +76,32 @@ class _Replay:
         )
 
     def _run_steps(self) -> None:
-        calls = iter(self.traced.calls)
-        for step in self.traced.plan.steps:
+        plan, calls = self.traced.plan, iter(self.traced.calls)
+        finished: tuple[bytes, ...] = ()
+        for index, step in enumerate(plan.steps):
+            if plan.forward is not None and index == plan.forward.steps:
+                finished = self._finish_forward(plan.outputs[: plan.forward.outputs])
             if isinstance(step, Launch):
                 self._launch(next(calls))
             elif isinstance(step, Aten):
                 replay_aten(step, self.memory)
+        for number, (view, before) in enumerate(zip(plan.outputs, finished, strict=False)):
+            if _row_major(tensor_at(view, self.memory)) != before:
+                message = f"expected backward to leave {self.case.output_names[number]} as it was; got other contents"
+                raise self._fault(FailureKind.INPUT_CHANGED, message, "Compute in memory that backward allocates.")
+
+    def _finish_forward(self, views: tuple[View, ...]) -> tuple[bytes, ...]:
+        """Return the contents of forward's outputs; a loss would be computed from them before backward starts."""
+        for number, view in enumerate(views):
+            if not is_written(view, self.memory):
+                message = f"expected {self.case.output_names[number]} to be complete when backward starts"
+                hint = "Launch what computes forward's outputs in forward."
+                raise self._fault(FailureKind.UNWRITTEN, f"{message}; some elements were not written", hint)
+        return tuple(_row_major(tensor_at(view, self.memory)) for view in views)
+
+    def _fault(self, kind: FailureKind, message: str, hint: str) -> CandidateFault:
+        stage = _STAGES[self.case.role]
+        return CandidateFault(Failure(kind=kind, stage=stage, case=self.case.name, message=message, hint=hint))
 
     def _launch(self, call: Call) -> None:
         stage = _STAGES[self.case.role]
@@ -94,14 +114,9 @@ class _Replay:
         except (UnsupportedError, MemoryError):
             raise
         except OutOfBoundsError as error:
-            failure = Failure(
-                kind=FailureKind.OUT_OF_BOUNDS,
-                stage=stage,
-                case=self.case.name,
-                message=one_line(f"kernel `{call.name}`, program {semantic.builder.grid_idx}: {error}"),
-                hint="Mask the lanes beyond the end and check the strides of the arguments.",
-            )
-            raise CandidateFault(failure) from None
+            message = one_line(f"kernel `{call.name}`, program {semantic.builder.grid_idx}: {error}")
+            hint = "Mask the lanes beyond the end and check the strides of the arguments."
+            raise self._fault(FailureKind.OUT_OF_BOUNDS, message, hint) from None
         except Exception as error:
             raise kernel_fault(call, error, self.case.name, stage) from None
 

@@ -195,10 +195,12 @@ def to_arguments(name: str, value: object, signature: object) -> tuple[Argument,
         offset = value.tensor.offset * value.tensor.dtype.bytes
         return (Pointer(name=name, buffer=value.buffer, offset_bytes=offset, signature=kind),)
     if isinstance(value, DescriptorView):
-        view = value.view
+        view, options = value.view, dict(value.options)
         descriptor = Descriptor(
             name=name, signature=kind, buffer=view.buffer, offset_bytes=view.tensor.offset * view.tensor.dtype.bytes,
             shape=value.shape, strides=value.strides, block_shape=value.block_shape,
+            pads_with_nan=options.get("padding") == "nan", rounds_to_tf32=bool(options.get("round_f32_to_tf32")),
+            flags=len(options),
         )  # fmt: skip
         return (descriptor,)
     if kind != "constexpr" and isinstance(value, int | float):

@@ -68,8 +68,41 @@ class Scalar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     value: int | float | bool
 
 
+class TensorMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the compiler decided about the hardware's descriptor that a host-side one becomes (from sm_90 on).
+
+    Attributes:
+        swizzle: How elements are spread over the banks of shared memory, as CUDA numbers it.
+        element_bytes: Bytes of an element in global memory.
+        element_type: Element type, as Triton's compiler numbers it.
+        block_shape: Elements that one copy fetches; it may be smaller than the tile of the source.
+        is_fp4_padded: Whether two 4-bit numbers share a byte and are spread to 16 bytes each eight.
+    """
+
+    swizzle: int
+    element_bytes: int
+    element_type: int
+    block_shape: tuple[int, ...]
+    is_fp4_padded: bool = False
+
+
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="descriptor"):
-    """A host-side tensor descriptor: base address, shape and strides in elements, block shape."""
+    """A host-side tensor descriptor: base address, shape and strides in elements, block shape.
+
+    Attributes:
+        name: Name of the kernel's parameter.
+        signature: Triton's type, such as `tensordesc<fp16[128, 64]>`.
+        buffer: Index of the buffer.
+        offset_bytes: Distance of its first element from the buffer's start.
+        shape: Elements of each dimension.
+        strides: Distance between neighbours in each dimension, in elements.
+        block_shape: Tile of a load or store, as the source says it.
+        pads_with_nan: Whether loads beyond the shape give NaN instead of zero.
+        rounds_to_tf32: Whether float32 elements are rounded to TF32 when they are fetched.
+        tensor_map: How the hardware's descriptor is encoded; None where the kernel takes base, shape and strides apart.
+        flags: Options that such a kernel takes after the strides: padding, and rounding from Triton 3.7 on.
+        passes_padded_shape: Whether the kernel's own shape counts the spread 4-bit numbers (Triton 3.6).
+    """
 
     name: str
     signature: str
@@ -78,6 +111,11 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     block_shape: tuple[int, ...]
+    pads_with_nan: bool = False
+    rounds_to_tf32: bool = False
+    tensor_map: TensorMap | None = None
+    flags: int = 2
+    passes_padded_shape: bool = False
 
 
 class Constant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="constant"):
@@ -108,9 +146,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         num_stages: Depth of software pipelining asked for.
         num_ctas: Programs of a cluster.
         shared_bytes: Shared memory of a program.
-        global_scratch_bytes: Scratch memory Triton asks for, per program.
+        global_scratch_bytes: Scratch memory Triton asks for, per program and member of its cluster.
         arguments: Every parameter of the kernel, in the order of its signature.
         flags: Launch options that are on, such as `cooperative` or `pdl`.
+        global_scratch_align: Alignment of that memory, in bytes.
+        profile_scratch_bytes: Further scratch memory, for Triton's in-kernel profiler, per program and member.
+        profile_scratch_align: Alignment of that memory, in bytes.
     """
 
     kernel: str
@@ -124,6 +165,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     global_scratch_bytes: int
     arguments: tuple[Argument, ...]
     flags: tuple[str, ...] = ()
+    global_scratch_align: int = 1
+    profile_scratch_bytes: int = 0
+    profile_scratch_align: int = 1
 
     @property
     def programs(self) -> int:
@@ -172,6 +216,19 @@ class Aten(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 Step = Alloc | Launch | Aten
 
 
+class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of a plan that is forward's: a loss would be computed before the rest starts.
+
+    Attributes:
+        steps: How many of the plan's first steps.
+        outputs: How many of the plan's first outputs. With these steps run they have to be complete, and the rest has
+            to leave them as they are.
+    """
+
+    steps: int
+    outputs: int
+
+
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a launcher asked the GPU to do for one case.
 
@@ -180,7 +237,8 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         case: Name of the case.
         buffers: Storages, by index.
         steps: Work, in order.
-        outputs: Returned tensors, flattened, in order.
+        outputs: Returned tensors, flattened, in order, then the gradients.
+        forward: What of it is forward's, the rest being backward's; None where forward alone was asked.
     """
 
     target: str
@@ -188,6 +246,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     buffers: tuple[Buffer, ...]
     steps: tuple[Step, ...]
     outputs: tuple[View, ...]
+    forward: Forward | None = None
 
     @property
     def launches(self) -> tuple[Launch, ...]:

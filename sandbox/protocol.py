@@ -3,7 +3,7 @@
 import msgspec
 
 from tilewright.sandbox.failure import Failure, Stage
-from tilewright.sandbox.plan import LaunchPlan
+from tilewright.sandbox.plan import LaunchPlan, TensorMap
 from tilewright.tasks.candidate import Knob, KnobRange
 from tilewright.tasks.spec import Case
 
@@ -21,6 +21,11 @@ class CompiledKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         shared_bytes: Shared memory of a program.
         global_scratch_bytes: Scratch memory of a program.
         flags: Launch options that are on, such as `cooperative` or `pdl`.
+        global_scratch_align: Alignment of the scratch memory, in bytes.
+        profile_scratch_bytes: Scratch memory of a program for Triton's in-kernel profiler.
+        profile_scratch_align: Alignment of that memory, in bytes.
+        tensor_maps: How each host-side tensor descriptor is passed, in the order of the parameters; empty if all of
+            them are taken apart.
     """
 
     key: str
@@ -32,6 +37,10 @@ class CompiledKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shared_bytes: int
     global_scratch_bytes: int
     flags: tuple[str, ...]
+    global_scratch_align: int = 1
+    profile_scratch_bytes: int = 0
+    profile_scratch_align: int = 1
+    tensor_maps: tuple[TensorMap | None, ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="record"):
@@ -184,6 +193,7 @@ class LaunchCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         arithmetic_operations: Elementwise floating-point operations.
         special_operations: exp, log, sqrt, rsqrt, sin, cos, erf, division and library calls.
         is_exact: Whether the whole grid was walked.
+        load_calls: How often programs load, whatever the size: loops go round so much more often than the source says.
     """
 
     kernel: str
@@ -198,6 +208,7 @@ class LaunchCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     arithmetic_operations: int
     special_operations: int
     is_exact: bool
+    load_calls: int = 0
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="counted"):

@@ -1,6 +1,6 @@
 """Answer a Record request: a plan for each case, with its kernels compiled to text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from tilewright.sandbox.candidate_module import load_candidate
 from tilewright.sandbox.compilation import Specialisation, TextCompiler
 from tilewright.sandbox.failure import Stage
 from tilewright.sandbox.launches import Call, DescriptorView, to_arguments
-from tilewright.sandbox.plan import Launch, View
+from tilewright.sandbox.plan import Argument, Descriptor, Launch, TensorMap, View
 from tilewright.sandbox.protocol import Answer, Entered, Record, Recorded
 from tilewright.sandbox.targets import find_target
 from tilewright.sandbox.trace import trace_case
@@ -93,8 +93,11 @@ def _address(view: View) -> _Address:
 
 def _to_step(call: Call, compiled: Specialisation) -> Launch:
     kernel = compiled.kernel
+    maps = iter(kernel.tensor_maps)
     arguments = tuple(
-        argument for name, value in call.arguments for argument in to_arguments(name, value, compiled.signature[name])
+        _mapped(argument, maps)
+        for name, value in call.arguments
+        for argument in to_arguments(name, value, compiled.signature[name])
     )
     return Launch(
         kernel=call.name,
@@ -108,4 +111,17 @@ def _to_step(call: Call, compiled: Specialisation) -> Launch:
         global_scratch_bytes=kernel.global_scratch_bytes,
         arguments=arguments,
         flags=kernel.flags,
+        global_scratch_align=kernel.global_scratch_align,
+        profile_scratch_bytes=kernel.profile_scratch_bytes,
+        profile_scratch_align=kernel.profile_scratch_align,
     )
+
+
+def _mapped(argument: Argument, maps: Iterator[TensorMap | None]) -> Argument:
+    """Return an argument; a descriptor with the compiler's choices for it, which come in the same order."""
+    if not isinstance(argument, Descriptor):
+        return argument
+    chosen = next(maps, None)
+    # the option that tells these Tritons apart came with the corrected shape
+    has_old_shape = chosen is not None and chosen.is_fp4_padded and argument.flags < 2
+    return structs.replace(argument, tensor_map=chosen, passes_padded_shape=has_old_shape)

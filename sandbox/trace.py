@@ -17,8 +17,9 @@ from tilewright.sandbox.offline_driver import offline_driver
 from tilewright.sandbox.plan import BufferOrigin, Launch, LaunchPlan
 from tilewright.sandbox.targets import Target
 from tilewright.sandbox.trace_buffers import fake_tensor
+from tilewright.sandbox.trace_gradients import run_both
 from tilewright.sandbox.trace_steps import LaunchSink, Trace
-from tilewright.tasks.spec import Case, TensorSpec
+from tilewright.tasks.spec import Case, Gradients, TensorSpec
 
 _LAUNCH_DEFAULTS = {"num_warps": 4, "num_stages": 3, "num_ctas": 1}
 
@@ -96,10 +97,10 @@ def trace_case(module: CandidateModule, case: Case, target: Target, sink: Launch
 def _register(trace: Trace, model: torch.nn.Module, case: Case) -> list[object]:
     """Number the storages of inputs and parameters and return the inputs."""
     inputs: list[object] = []
-    for spec in case.inputs:
+    for name, spec in zip(case.input_names, case.inputs, strict=True):
         if isinstance(spec, TensorSpec):
             tensor = fake_tensor(spec)
-            trace.buffers.add(tensor, BufferOrigin.INPUT, f"input {len(inputs)}", -1)
+            trace.buffers.add(tensor, BufferOrigin.INPUT, name, -1)
             inputs.append(tensor)
         else:
             inputs.append(spec.value)
@@ -118,4 +119,6 @@ def _forward(trace: Trace, module: CandidateModule, model: torch.nn.Module, inpu
         replaced(torch.Tensor, "data_ptr", data_ptr),
         _Recording(trace),
     ):
+        if isinstance(trace.case.gradients, Gradients):
+            return run_both(model, inputs, trace.case, trace.end_forward)
         return model(*inputs)

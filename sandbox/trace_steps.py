@@ -18,6 +18,7 @@ from tilewright.sandbox.plan import (
     Aten,
     AtenArgument,
     BufferOrigin,
+    Forward,
     Keyword,
     Launch,
     LaunchPlan,
@@ -67,6 +68,7 @@ class Trace:
         self.steps: list[Step] = []
         self.calls: list[Call] = []
         self.first_fault: CandidateFault | None = None
+        self._forward: Forward | None = None
         self._sink = sink
 
     def launch(self, kernel: Kernel, args: tuple[object, ...], grid: object, kwargs: Mapping[str, object]) -> None:
@@ -152,6 +154,10 @@ class Trace:
             raise _foreign(f"the kernel's {name}")
         return self.buffers.view(tensor)
 
+    def end_forward(self, outputs: int) -> None:
+        """Note that forward returned so many outputs and that all steps from here on are the backward pass's."""
+        self._forward = Forward(steps=len(self.steps), outputs=outputs)
+
     def _noting(self, act: Callable[[], T]) -> T:
         """Run, and remember the first fault: a launcher may swallow what it cannot undo."""
         try:
@@ -170,7 +176,7 @@ class Trace:
             raise fault(FailureKind.NO_KERNEL, "expected a Triton launch in forward; got none", hint=hint)
         return LaunchPlan(
             target=target.name, case=self.case.name, buffers=self.buffers.rows(outputs, len(self.steps)),
-            steps=tuple(self.steps), outputs=outputs,
+            steps=tuple(self.steps), outputs=outputs, forward=self._forward,
         )  # fmt: skip
 
     def _output(self, value: object) -> View:

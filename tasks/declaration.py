@@ -1,4 +1,4 @@
-"""What a task file declares beside KernelBench's format: `FAMILY`, `CASES` and `DOMAIN`, all optional."""
+"""What a task file declares beside KernelBench's format: `FAMILY`, `CASES`, `DOMAIN`, `GRADIENTS`, all optional."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +64,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     family: str | None
     cases: dict[CaseRole, tuple[_Entry, ...]]
     domain: DeclaredDomain
+    gradients: bool
 
     @property
     def is_complete(self) -> bool:
@@ -95,11 +96,12 @@ def read_declaration(members: Mapping[str, object]) -> Declaration:
     Raises:
         TaskError: A declaration is malformed.
     """
-    with _explained("FAMILY, CASES and DOMAIN as the page on task files says"):
+    with _explained("FAMILY, CASES, DOMAIN and GRADIENTS as the page on task files says"):
         return Declaration(
             family=msgspec.convert(members.get("FAMILY"), str | None),
             cases=msgspec.convert(members.get("CASES", {}), dict[CaseRole, tuple[_Entry, ...]]),
             domain=msgspec.convert(members.get("DOMAIN", {}), DeclaredDomain),
+            gradients=msgspec.convert(members.get("GRADIENTS", False), bool),
         )
 
 

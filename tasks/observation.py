@@ -14,8 +14,9 @@ from torch.utils.flop_counter import flop_registry
 
 from tilewright.tasks import task_module
 from tilewright.tasks.errors import TaskError
+from tilewright.tasks.gradients import observe_gradients
 from tilewright.tasks.layouts import lay_out
-from tilewright.tasks.spec import DType, InputSpec, Layout, ParameterSpec, Size, TensorSpec
+from tilewright.tasks.spec import DType, Gradients, InputSpec, Layout, ParameterSpec, Size, TensorSpec
 
 _UNFAKEABLE = (
     DataDependentOutputException,
@@ -43,12 +44,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         init_args: Python literal of the list that `get_init_inputs` gave.
         dtype: Floating type of the inputs after casting.
-        inputs: What `get_inputs` gave, laid out.
+        inputs: What `get_inputs` gave, laid out, then the grad outputs.
         parameters: The model's `state_dict`.
-        outputs: What forward returned, flattened.
+        outputs: What forward returned, flattened, then the gradients.
         operations: The first calls that compute, in order.
         calls: Number of all calls that compute.
         work: Elements written by all calls, plus multiply-adds of products and convolutions.
+        gradients: What is differentiated, where the file sets GRADIENTS.
     """
 
     init_args: str
@@ -59,6 +61,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
     calls: int
     work: int
+    gradients: Gradients | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def elements(self) -> int:
@@ -181,12 +184,18 @@ def _observe(source: str, sizes: tuple[Size, ...], dtype: DType | None, layout: 
     specs = tuple(lay_out(spec, cast, layout) if isinstance(spec, TensorSpec) else spec for spec in drawn_specs)
     inputs = task_module.realise_all(drawn, specs)
     model = task_module.cast_model(model, cast)
+    gradients: Gradients | msgspec.UnsetType = msgspec.UNSET
+    grad_outputs: tuple[torch.Tensor, ...] = ()
     with _Watch() as watch, torch.no_grad(), task_module.blaming("forward to accept what get_inputs gives"):
-        outputs = task_module.flatten(model(*inputs))
+        if vars(module).get("GRADIENTS", False):
+            found = observe_gradients(model, inputs)
+            gradients, grad_outputs, outputs = found.gradients, found.grad_outputs, found.outputs
+        else:
+            outputs = task_module.flatten(model(*inputs))
     return Observation(
         init_args=repr(list(init_args)),
         dtype=cast,
-        inputs=specs,
+        inputs=(*specs, *(_laid_out(one, layout) for one in grad_outputs)),
         parameters=tuple(
             ParameterSpec(name=name, tensor=_tensor_spec(tensor)) for name, tensor in model.state_dict().items()
         ),
@@ -194,7 +203,13 @@ def _observe(source: str, sizes: tuple[Size, ...], dtype: DType | None, layout: 
         operations=tuple(watch.operations),
         calls=watch.calls,
         work=watch.work,
+        gradients=gradients,
     )
+
+
+def _laid_out(grad_output: torch.Tensor, layout: Layout) -> TensorSpec:
+    spec = _tensor_spec(grad_output)
+    return lay_out(spec, spec.dtype, layout)
 
 
 def _tensor_spec(tensor: torch.Tensor) -> TensorSpec:

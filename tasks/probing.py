@@ -122,6 +122,7 @@ def to_case(request: CaseRequest, seen: Observation) -> Case:
         inputs=seen.inputs,
         parameters=seen.parameters,
         outputs=seen.outputs,
+        gradients=seen.gradients,
     )
 
 
@@ -136,37 +137,38 @@ def is_defined(source: str, case: Case) -> bool:
         if any(tensor.isnan().any() for tensor in _floating(inputs)):
             return False
         model = build(source, case, seed=0)
-        outputs = run_reference(model, inputs)
-        exact = _answer_exactly(model, inputs) or outputs
+        outputs = run_reference(model, inputs, case.gradients)
+        exact = _answer_exactly(model, inputs, case) or outputs
     except TaskError:
         return False
     if [tuple(output.shape) for output in outputs] != [spec.shape for spec in case.outputs]:
         return False
     pairs = list(zip(_floating(outputs), _floating(exact), strict=True))
-    if case.values is Values.NEAR_MAX and not _is_finite_in_any_order(model, inputs, case.dtype):
+    if case.values is Values.NEAR_MAX and not _is_finite_in_any_order(model, inputs, case):
         return False
     if case.values is Values.INFINITIES:
         return all(_have_same_holes(a, b) for a, b in pairs)
     return all(bool(a.isfinite().all() and b.isfinite().all()) and _are_close(a, b) for a, b in pairs)
 
 
-def _answer_exactly(model: torch.nn.Module, inputs: tuple[Input, ...]) -> tuple[torch.Tensor, ...] | None:
+def _answer_exactly(model: torch.nn.Module, inputs: tuple[Input, ...], case: Case) -> tuple[torch.Tensor, ...] | None:
     """Return the answer in float64, or None if the reference insists on another type."""
     try:
-        return run_reference(model.double(), tuple(_to_double(value) for value in inputs))
+        return run_reference(model.double(), tuple(_to_double(value) for value in inputs), case.gradients)
     except TaskError:
         return None
 
 
-def _is_finite_in_any_order(model: torch.nn.Module, inputs: tuple[Input, ...], dtype: DType) -> bool:
+def _is_finite_in_any_order(model: torch.nn.Module, inputs: tuple[Input, ...], case: Case) -> bool:
     """Whether sums of magnitudes stay finite: if not, a kernel that adds in another order may rightly overflow."""
-    cast_model(model, dtype)
+    cast_model(model, case.dtype)
     with torch.no_grad():
         for parameter in _floating(model.parameters()):
             parameter.abs_()
     magnitudes = tuple(_to_magnitude(value) for value in inputs)
     try:
-        return all(bool(output.isfinite().all()) for output in _floating(run_reference(model, magnitudes)))
+        outputs = run_reference(model, magnitudes, case.gradients)
+        return all(bool(output.isfinite().all()) for output in _floating(outputs))
     except TaskError:
         return False
 
@@ -178,8 +180,8 @@ def is_repeatable(source: str, case: Case) -> bool:
     second.load_state_dict(first.state_dict())
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(3)
-        one = run_reference(first, inputs)
-        other = run_reference(second, inputs)
+        one = run_reference(first, inputs, case.gradients)
+        other = run_reference(second, inputs, case.gradients)
     pairs = zip(one, other, strict=True)
     return all(torch.allclose(a.double(), b.double(), rtol=1e-2, atol=1e-3, equal_nan=True) for a, b in pairs)
 

@@ -9,8 +9,9 @@ import torch
 
 from tilewright.tasks import task_module
 from tilewright.tasks.errors import TaskError
+from tilewright.tasks.gradients import differentiate
 from tilewright.tasks.observation import observe
-from tilewright.tasks.spec import Case, CaseRole, DType, KernelTask, Layout, Size, TensorSpec, Values
+from tilewright.tasks.spec import Case, CaseRole, DType, Gradients, KernelTask, Layout, Size, TensorSpec, Values
 from tilewright.tasks.task_module import Input, load_module
 from tilewright.tasks.values import TransformedDraws
 
@@ -44,11 +45,14 @@ def instantiate(  # noqa: PLR0913 - these are the fields that decide a case
         inputs=seen.inputs,
         parameters=seen.parameters,
         outputs=seen.outputs,
+        gradients=seen.gradients,
     )
 
 
 def draw_inputs(task: KernelTask, case: Case, seed: int) -> tuple[Input, ...]:
     """Return the inputs of a case: CPU tensors, cast, transformed and laid out as `case.inputs` says, and scalars.
+
+    Grad outputs, where the case has any, come last: standard normal, whatever the case does to the other values.
 
     Raises:
         TaskError: `get_inputs` raises, or gives other shapes than when the case was made.
@@ -62,11 +66,16 @@ def draw(source: str, case: Case, seed: int) -> tuple[Input, ...]:
         module = load_module(source, case.sizes)
         with TransformedDraws(case.values, case.dtype):
             drawn = task_module.find_inputs(module)
+        grad_outputs = tuple(torch.randn(one.shape) for one in _grad_outputs(case))
     shapes = [tuple(value.shape) if isinstance(value, torch.Tensor) else None for value in drawn]
-    expected = [spec.shape if isinstance(spec, TensorSpec) else None for spec in case.inputs]
+    expected = [spec.shape if isinstance(spec, TensorSpec) else None for spec in case.arguments]
     if shapes != expected:
         raise TaskError(f"expected get_inputs to give the shapes {expected} again; got {shapes}: fix its shapes")
-    return task_module.realise_all(drawn, case.inputs)
+    return task_module.realise_all((*drawn, *grad_outputs), case.inputs)
+
+
+def _grad_outputs(case: Case) -> tuple[TensorSpec, ...]:
+    return tuple(one for one in case.inputs[len(case.arguments) :] if isinstance(one, TensorSpec))
 
 
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,20 +132,30 @@ def _is_trivial(tensor: torch.Tensor) -> bool:
     return first in (0.0, 1.0) and bool((tensor == first).all())
 
 
-def run_reference(model: torch.nn.Module, inputs: tuple[Input, ...]) -> tuple[torch.Tensor, ...]:
+def run_reference(
+    model: torch.nn.Module, inputs: tuple[Input, ...], gradients: Gradients | msgspec.UnsetType = msgspec.UNSET
+) -> tuple[torch.Tensor, ...]:
     """Return the reference's outputs, flattened; the inputs stay as they are even if forward writes to its own.
+
+    Args:
+        model: The reference.
+        inputs: Arguments of forward, then the grad outputs.
+        gradients: What is differentiated: the gradients follow the outputs.
 
     Raises:
         TaskError: Forward raises or returns something that is no tensor.
     """
     copies = [_copy(value) if isinstance(value, torch.Tensor) else value for value in inputs]
     with torch.no_grad(), task_module.blaming("forward to accept what get_inputs gives"):
+        if isinstance(gradients, Gradients):
+            return differentiate(model, tuple(copies), gradients)
         return task_module.flatten(model(*copies))
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
     storage = tensor.untyped_storage().clone()  # type: ignore[no-untyped-call]  # torch does not annotate it
-    return torch.empty(0, dtype=tensor.dtype).set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
+    empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return empty.set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 @contextmanager

@@ -147,6 +147,18 @@ class Size(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     value: int
 
 
+class Gradients(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the backward pass of a case starts from and what it gives.
+
+    Attributes:
+        outputs: Which of forward's outputs get a grad output; the case's last inputs are these, in this order.
+        of: Names (`input 0`, or a parameter's) whose gradients are the case's last outputs, in this order.
+    """
+
+    outputs: tuple[int, ...]
+    of: tuple[str, ...]
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One situation that a kernel must serve.
 
@@ -162,9 +174,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         layout: Memory layout of floating inputs.
         values: What is done to the drawn floating inputs.
         init_args: Python literal of the list that `get_init_inputs` returned, such as `[4096, 1e-06]`.
-        inputs: What `get_inputs` returned, in order.
+        inputs: What `get_inputs` returned, in order, then the grad outputs.
         parameters: The reference module's `state_dict`, in order.
-        outputs: What the reference returns, flattened, in order.
+        outputs: What the reference returns, flattened, in order, then the gradients.
+        gradients: What is differentiated; unset (and left out of the task's identity) where forward alone is asked.
     """
 
     name: str
@@ -177,6 +190,38 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     inputs: tuple[InputSpec, ...]
     parameters: tuple[ParameterSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    gradients: Gradients | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def arguments(self) -> tuple[InputSpec, ...]:
+        """The inputs of forward."""
+        return self.inputs[: len(self.inputs) - len(self._grad_outputs)]
+
+    @property
+    def forward_outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs of forward."""
+        return self.outputs[: len(self.outputs) - len(self._differentiated)]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs: `input 0`, then `grad output 0`."""
+        arguments = tuple(f"input {index}" for index in range(len(self.arguments)))
+        return arguments + tuple(f"grad output {index}" for index in self._grad_outputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs: `output 0` (`output` where it is the only one), then `gradient of weight`."""
+        count = len(self.forward_outputs)
+        outputs = ("output",) if len(self.outputs) == 1 else tuple(f"output {index}" for index in range(count))
+        return outputs + tuple(f"gradient of {name}" for name in self._differentiated)
+
+    @property
+    def _grad_outputs(self) -> tuple[int, ...]:
+        return self.gradients.outputs if isinstance(self.gradients, Gradients) else ()
+
+    @property
+    def _differentiated(self) -> tuple[str, ...]:
+        return self.gradients.of if isinstance(self.gradients, Gradients) else ()
 
 
 class SizeRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -240,6 +285,11 @@ class KernelTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """First 16 hex digits of the SHA-256 of everything that decides the answer (not the title)."""
         decisive = (self.family, self.reference_source, self.cases, self.domain, self.tolerance)
         return hashlib.sha256(msgspec.msgpack.encode(decisive)).hexdigest()[:16]
+
+    @property
+    def asks_gradients(self) -> bool:
+        """Whether kernels must serve the backward pass, too."""
+        return any(isinstance(case.gradients, Gradients) for case in self.cases)
 
     def cases_of(self, role: CaseRole) -> tuple[Case, ...]:
         """Return the cases of one role, in their order."""

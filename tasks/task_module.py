@@ -140,7 +140,7 @@ def cast_model(model: torch.nn.Module, dtype: DType) -> torch.nn.Module:
                 continue
             if old not in done:
                 new = old.detach().to(target)
-                done[old] = torch.nn.Parameter(new) if isinstance(old, torch.nn.Parameter) else new
+                done[old] = torch.nn.Parameter(new, old.requires_grad) if isinstance(old, torch.nn.Parameter) else new
             setattr(module, name, done[old])
     return model
 

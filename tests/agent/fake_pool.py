@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 from archive_samples import make_environment, make_failure, make_recording, make_report
 
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.pool import EvaluationLostError
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
@@ -68,7 +69,9 @@ class FakePool:
             return make_report(candidate, failure=make_failure())
         return make_report(candidate, fitness=_fitness(candidate))
 
-    async def confirm(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+    async def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
         return make_report(candidate, fitness=_fitness(candidate))
 
     async def _work(self) -> None:

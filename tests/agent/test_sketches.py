@@ -9,7 +9,7 @@ import torch
 
 from tilewright.agent.sketches import catalogue
 from tilewright.agent.sketches.catalogue import Sketch, families, sketches_for
-from tilewright.evaluator.builder import BuildCache, build
+from tilewright.evaluator.builder import BuildCache, Builder, build
 from tilewright.evaluator.compare import compare
 from tilewright.evaluator.draws import Draw
 from tilewright.evaluator.preparation import Preparations, Prepared
@@ -176,7 +176,8 @@ def test_a_sketch_is_right_at_prime_sizes_in_every_type(sketch: Sketch, bench: B
 @every_sketch
 def test_the_default_knobs_of_a_sketch_fit_the_target(sketch: Sketch, bench: Bench) -> None:
     candidate = Candidate(task_id="", source=sketch.source, knobs=(), origin=Origin(operator="sketch"))
-    recording = build(bench.task(sketch.family), candidate, find_target(TARGET), bench.compiling.ask, BuildCache())
+    builder = Builder(target=find_target(TARGET), ask=bench.compiling.ask, cache=BuildCache())
+    recording = build(bench.task(sketch.family), candidate, builder)
     assert isinstance(recording, Recording), recording
     for made in recording.builds:
         assert sketch.is_plain or made.facts.spill_bytes == 0, made.kernel

@@ -10,7 +10,7 @@ import pytest
 
 from tilewright.evaluator.amdgcn import read_amdgcn
 from tilewright.evaluator.assembly import Cubin, assemble, disassemble
-from tilewright.evaluator.builder import BuildCache, build
+from tilewright.evaluator.builder import BuildCache, Builder, build
 from tilewright.evaluator.facts import BuiltKernel, build_kernel
 from tilewright.evaluator.occupancy import occupancy
 from tilewright.evaluator.recording import Recording
@@ -224,7 +224,9 @@ def candidate_of(name: str, *, source: str | None = None, **knobs: int) -> Candi
 
 def build_one(name: str, sandbox: Sandbox, cache: BuildCache, source: str | None = None, **knobs: int) -> Recording:
     candidate = candidate_of(name, source=source, **knobs)
-    recording = build(task_of(case_of(64, 64), case_of(64, 100)), candidate, H200, sandbox, cache)
+    recording = build(
+        task_of(case_of(64, 64), case_of(64, 100)), candidate, Builder(target=H200, ask=sandbox, cache=cache)
+    )
     assert isinstance(recording, Recording), recording
     return recording
 
@@ -274,11 +276,17 @@ class TestBuilder:
         ],
     )
     def test_a_fault_is_a_value_with_its_case(self, name: str, kind: FailureKind, case: str) -> None:
-        failure = build(task_of(case_of(64, 64)), candidate_of(name), H200, Sandbox(), BuildCache())
+        failure = build(
+            task_of(case_of(64, 64)), candidate_of(name), Builder(target=H200, ask=Sandbox(), cache=BuildCache())
+        )
         assert isinstance(failure, Failure)
         assert (failure.kind, failure.case) == (kind, case)
 
     def test_a_sandbox_that_says_nothing_is_a_protocol_failure(self) -> None:
-        failure = build(task_of(case_of(64, 64)), candidate_of("softmax"), H200, lambda _: (Finished(),), BuildCache())
+        failure = build(
+            task_of(case_of(64, 64)),
+            candidate_of("softmax"),
+            Builder(target=H200, ask=lambda _: (Finished(),), cache=BuildCache()),
+        )
         assert isinstance(failure, Failure)
         assert failure.kind is FailureKind.PROTOCOL

@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from tilewright.evaluator.aten_cost import EagerOp
-from tilewright.evaluator.costmodel import BAND, CostModelError, estimate
+from tilewright.evaluator.costmodel import CostModelError, estimate
+from tilewright.evaluator.costmodel_constants import BAND
 from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.hardware import find_hardware

@@ -1,0 +1,28 @@
+# hack: one row in 64 is left out at the timed shape
+# task: softmax
+# expect: UNWRITTEN shapes
+# where: gpu
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def softmax_kernel(x_ptr, y_ptr, n, s0, s1, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=-float("inf")).to(tl.float32)
+    e = tl.exp(x - tl.max(x, 0))
+    tl.store(y_ptr + row * n + col, e / tl.sum(e, 0), mask=col < n)
+
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        rows, n = x.shape
+        y = torch.empty((rows, n), dtype=x.dtype, device=x.device)
+        block = triton.next_power_of_2(n)
+        if rows >= 4096:
+            softmax_kernel[(rows - rows // 64,)](x, y, n, x.stride(0), x.stride(1), BLOCK=block, num_warps=8)
+        else:
+            softmax_kernel[(rows,)](x, y, n, x.stride(0), x.stride(1), BLOCK=block, num_warps=8)
+        return y

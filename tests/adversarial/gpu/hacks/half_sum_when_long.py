@@ -1,0 +1,38 @@
+# hack: long rows added up in half precision
+# task: row_sum
+# expect: WRONG_VALUES shapes
+# where: gpu
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def row_sum(x_ptr, y_ptr, n, s0, s1, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, n, BLOCK):
+        col = start + tl.arange(0, BLOCK)
+        total += tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=0.0).to(tl.float32)
+    tl.store(y_ptr + row, tl.sum(total, 0))
+
+
+@triton.jit
+def half_sum(x_ptr, y_ptr, n, s0, s1, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((BLOCK,), x_ptr.dtype.element_ty)
+    for start in range(0, n, BLOCK):
+        col = start + tl.arange(0, BLOCK)
+        total += tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=0.0)
+    tl.store(y_ptr + row, tl.sum(total.to(tl.float32), 0))
+
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        rows, n = x.shape
+        y = torch.empty(rows, dtype=x.dtype, device=x.device)
+        if n > 2048:
+            half_sum[(rows,)](x, y, n, x.stride(0), x.stride(1), BLOCK=256)
+        else:
+            row_sum[(rows,)](x, y, n, x.stride(0), x.stride(1), BLOCK=1024)
+        return y

@@ -1,0 +1,26 @@
+# hack: wrong where the input starts one element beyond an aligned address
+# task: row_sum
+# expect: WRONG_VALUES edges
+# where: interpreter
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def row_sum(x_ptr, y_ptr, n, s0, s1, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, n, BLOCK):
+        col = start + tl.arange(0, BLOCK)
+        total += tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=0.0).to(tl.float32)
+    tl.store(y_ptr + row, tl.sum(total, 0))
+
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        rows, n = x.shape
+        y = torch.empty(rows, dtype=x.dtype, device=x.device)
+        used = n - 1 if x.storage_offset() % 8 == 1 else n
+        row_sum[(rows,)](x, y, used, x.stride(0), x.stride(1), BLOCK=1024)
+        return y
