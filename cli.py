@@ -13,6 +13,7 @@ import typer
 
 from tilewright.agent.archive_commands import archive_app
 from tilewright.agent.bundle_commands import register
+from tilewright.agent.calibrate_commands import calibrate
 from tilewright.agent.consoles import progress_console, results_console
 from tilewright.agent.task_commands import task_app
 from tilewright.tasks.errors import UserError
@@ -29,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+archive_app.command()(calibrate)
 app.add_typer(archive_app, name="archive")
 app.add_typer(task_app, name="task")
 

@@ -11,6 +11,7 @@ import msgspec
 
 from tilewright.agent.arguments import parse_knobs, read_kernel, single_file
 from tilewright.agent.budget import parse_budget
+from tilewright.agent.calibrations import stored_calibration
 from tilewright.agent.campaign import Campaign, begin, conduct
 from tilewright.agent.config import DEFAULT_TARGET, RunConfig, local_target_name, make_config
 from tilewright.agent.judging import Judging, cache_folder, choose_judging, keep_judging
@@ -208,7 +209,11 @@ def _conduct(
     with ray_cluster(cpus=config.places, gpus=judging.uuids, address=config.ray_address):
         from tilewright.evaluator.ray_pool import RayPool
 
-        pool = RayPool(_settings(config.target, config.seed, judging), config.places, gpus=len(judging.devices))
+        settings = msgspec.structs.replace(
+            _settings(config.target, config.seed, judging),
+            calibration=stored_calibration(archive.location, config.target),
+        )
+        pool = RayPool(settings, config.places, gpus=len(judging.devices))
         campaign = Campaign(run_id=record.id, config=config, tasks=tasks, archive=archive, pool=pool, observer=observer)
         findings, was_interrupted = asyncio.run(_until_signal(campaign))
     rows = tuple(row for finding in findings for row in result_rows(finding))

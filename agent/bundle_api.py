@@ -18,6 +18,7 @@ from tilewright.agent.recheck import recheck_elites, recheck_files
 from tilewright.agent.rejudge import Comparison, Retrials, choose_retrials, compare, write_retrials
 from tilewright.archive.reader import ArchiveReader
 from tilewright.archive.recheck import Rechecked
+from tilewright.archive.runs import RunRecord
 from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.bundle import BundleSize
 from tilewright.evaluator.bundle_results import Results
@@ -94,12 +95,13 @@ def record_elites(request: BundleRequest, run: str, observer: Observer) -> Asked
         UserError: Something that was asked for cannot be done; the message says what to do.
     """
     check_output(request.output)
+    config = _config(request)
     open_archive(request.archive, writable=False).close()  # opening it to write would create one where there is none
     with open_archive(request.archive, writable=True) as archive:
         source = archive.run(run)
         tasks = _load(request.tasks, observer) or tuple(archive.task(one) for one in archive.run_tasks(source.id))
         asking = Asking(output=request.output, given=lambda task: given_elites(archive, source.id, task.id))
-        return _fill_open(archive, tasks, request, asking, observer)
+        return _fill_run(archive, find_or_begin(archive, request.name, config, tasks), asking, observer)
 
 
 def tell_results(path: Path, archive: str) -> Imported:
@@ -161,30 +163,31 @@ def recheck_all(files: tuple[Path, ...], scope: Scope) -> tuple[Rechecked, ...]:
 
 def _fill(request: BundleRequest, asking: Asking, observer: Observer) -> Asked:
     check_output(request.output)
+    config = _config(request)
     tasks = _load(request.tasks, observer)
     if not tasks:
         open_archive(request.archive, writable=False).close()
     with open_archive(request.archive, writable=True) as archive:
-        return _fill_open(archive, tasks, request, asking, observer)
+        run = find_or_begin(archive, request.name, config, tasks)
+        return _fill_run(archive, run, asking, observer)
 
 
-def _fill_open(
-    archive: Archive, tasks: tuple[KernelTask, ...], request: BundleRequest, asking: Asking, observer: Observer
-) -> Asked:
-    config = make_config(
+def _config(request: BundleRequest) -> RunConfig:
+    return make_config(
         target=request.target or local_target_name() or DEFAULT_TARGET,
         budget=parse_budget(request.budget) if request.budget else Budget(),
         seed=request.seed,
         judging=TimeKind.MEASURED,
         ray_address=request.ray_address,
     )
-    run = find_or_begin(archive, request.name, config, tasks)
+
+
+def _fill_run(archive: Archive, run: RunRecord, asking: Asking, observer: Observer) -> Asked:
     observer.preparing("starting workers")
-    stored = msgspec.json.decode(run.config_json, type=RunConfig)
-    with recording_places(stored) as recorder:
-        known = tuple(archive.task(one) for one in stored.task_ids)
-        desk = Desk(archive=archive, run=run, tasks=known, recorder=recorder, observer=observer)
-        return run_fill(desk, asking)
+    config = msgspec.json.decode(run.config_json, type=RunConfig)
+    with recording_places(config) as recorder:
+        tasks = tuple(archive.task(one) for one in config.task_ids)
+        return run_fill(Desk(archive=archive, run=run, tasks=tasks, recorder=recorder, observer=observer), asking)
 
 
 def _load(names: tuple[str, ...], observer: Observer) -> tuple[KernelTask, ...]:

@@ -12,10 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tilewright.agent.judging import cache_folder, missing_package
-from tilewright.evaluator.bundle import Bundle
+from tilewright.agent.second_look import KnownSeats, counting
+from tilewright.evaluator.bundle import Bundle, Place, Seat
 from tilewright.evaluator.bundle_judge import DossierJudge, Progress, judge_bundle
+from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
+from tilewright.evaluator.occasion import Occasion
+from tilewright.evaluator.redraw import redrawn
+from tilewright.evaluator.report import Report
 from tilewright.tasks.errors import UserError
 
 _INTERVAL_S = 1.0  # between lines, so that thousands of quick reports do not flood a terminal
@@ -35,7 +40,7 @@ def judge_file(path: Path, output: Path, device: str, say: Say) -> Progress:
 
     Raises:
         BundleError: The bundle or the results file cannot be used.
-        DeviceLostError: The device cannot be used, or not any more; what was judged is kept.
+        DeviceGoneError: The device cannot be used, or not any more; what was judged is kept.
     """
     say(f"checking {path} ...")
     with Bundle(path) as bundle:
@@ -49,7 +54,36 @@ def judge_file(path: Path, output: Path, device: str, say: Say) -> Progress:
 
 def judge_all(bundle: Bundle, output: Path, judge: DossierJudge, say: Say) -> Progress:
     """Judge a bundle with a judge that is there, and say how it goes."""
-    return judge_bundle(bundle, output, judge, _Lines(say).tell)
+    return judge_bundle(bundle, output, judge, Verdicts(bundle.header.seats), _Lines(say).tell)
+
+
+class Verdicts:
+    """Judges as a run in place does: what is right and would take a cell is judged again, on other inputs.
+
+    Args:
+        seats: The maps when the bundle was written.
+    """
+
+    def __init__(self, seats: tuple[Seat, ...]) -> None:
+        self._seats = KnownSeats(seats)
+
+    def known(self, dossier: Dossier, report: Report) -> None:
+        """Take in a report that an earlier call made."""
+        self._seats.enter(dossier, report)
+
+    def find(self, judge: DossierJudge, place: Place, dossier: Dossier) -> Report:
+        """Return the report that counts.
+
+        Raises:
+            JudgeFaultError: The judge itself failed; the candidate was not judged.
+        """
+        if place.ticket.round:
+            return judge.judge(dossier, Occasion.FINAL)
+        report = judge.judge(dossier)
+        if self._seats.would_gain(dossier, report):
+            report = counting(report, judge.judge(redrawn(dossier, "elite"), Occasion.ELITE))
+            self._seats.enter(dossier, report)
+        return report
 
 
 def closing_line(progress: Progress, output: Path) -> str:

@@ -18,7 +18,7 @@ from tilewright.agent.search import Search, SearchPlan
 from tilewright.archive.records import PlannedStep, StepKey
 from tilewright.archive.runs import RunRecord, RunStatus
 from tilewright.archive.store import Archive
-from tilewright.evaluator.bundle import BundleSize, Header, Ticket, Ticketed, write_bundle
+from tilewright.evaluator.bundle import BundleSize, Header, Seat, Ticket, Ticketed, write_bundle
 from tilewright.evaluator.code_version import code_version
 from tilewright.evaluator.framed_file import BundleError
 from tilewright.evaluator.judge_settings import JudgeSettings
@@ -159,7 +159,13 @@ async def fill(desk: Desk, asking: Asking) -> Asked:
             continue
         keys += await _fill_task(desk, asking, position)
     desk.archive.set_run_status(desk.run.id, RunStatus.INTERRUPTED)
-    header = Header(run=desk.run.name, target=desk.config.target, code_version=code_version(), recorder=environment)
+    header = Header(
+        run=desk.run.name,
+        target=desk.config.target,
+        code_version=code_version(),
+        recorder=environment,
+        seats=_seats(desk),
+    )
     size = write_bundle(asking.output, header, (_ticketed(desk.archive, key) for key in keys))
     return Asked(
         run=desk.run.name,
@@ -198,6 +204,15 @@ def _with(plan: SearchPlan, given: GivenOperator, count: int | None) -> tuple[Se
 def _ticketed(archive: Archive, key: StepKey) -> Ticketed:
     ticket = Ticket(run_id=key.run_id, task_id=key.task_id, number=key.number)
     return Ticketed(ticket=ticket, dossier=archive.dossier(key))
+
+
+def _seats(desk: Desk) -> tuple[Seat, ...]:
+    """Return the maps of the run's tasks."""
+    return tuple(
+        Seat(task_id=task.id, cell=row.cell, fitness=row.fitness)
+        for task in desk.tasks
+        for row in desk.archive.elites(desk.run.id, task.id)
+    )
 
 
 def _ended(desk: Desk) -> int:

@@ -3,6 +3,7 @@
 from tilewright.agent.choice import plan, propose
 from tilewright.agent.outcome import duplicate, idle, judged, lost, refused
 from tilewright.agent.search import Search
+from tilewright.agent.triage import triage_of
 from tilewright.agent.verification import verify
 from tilewright.archive.records import FinishedStep, Insertion, PlannedStep
 from tilewright.evaluator.pool import EvaluationLostError
@@ -40,7 +41,8 @@ async def examine(search: Search, planned: PlannedStep, candidate: Candidate) ->
             return refused(planned, candidate, recording)
         if earlier := search.earlier_twin(recording):  # the same machine code: nothing new to judge
             return duplicate(planned, candidate, recording, earlier)
-        report = await search.pool.judge(search.task, candidate, recording)  # evaluator/judge.py, evaluator/gpu/
+        triage = triage_of(search, planned, recording)  # agent/triage.py: is it worth a GPU's time
+        report = await search.pool.judge(search.task, candidate, recording, triage)  # evaluator/{judge,stages}.py, gpu/
         report = await verify(search, candidate, recording, report)  # agent/verification.py: before it takes a cell
     except EvaluationLostError:
         return lost(planned, candidate)

@@ -110,7 +110,9 @@ def write_retrials(archive: ArchiveReader, retrials: Retrials, path: Path) -> Bu
 def _ticketed(archive: ArchiveReader, one: Retrial) -> Ticketed:
     key = one.key
     ticket = Ticket(run_id=key.run_id, task_id=key.task_id, number=key.number, round=one.round)
-    return Ticketed(ticket=ticket, dossier=redrawn(archive.dossier(key), one.round))
+    # what the interpreter found long ago says nothing of today: only what runs again counts
+    dossier = msgspec.structs.replace(archive.dossier(key), interpreted=())
+    return Ticketed(ticket=ticket, dossier=redrawn(dossier, f"round {one.round}"))
 
 
 def compare(archive: ArchiveReader, retrials: Retrials) -> tuple[Comparison, ...]:

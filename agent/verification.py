@@ -1,6 +1,7 @@
 """Judge a measured candidate again before it takes a cell: with other secret cases, in a process of its own."""
 
 from tilewright.agent.search import Search
+from tilewright.agent.second_look import counting
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Report, TimeKind
@@ -20,10 +21,7 @@ async def verify(search: Search, candidate: Candidate, recording: Recording, rep
     """
     if search.plan.config.judging is not TimeKind.MEASURED or not _would_take_a_cell(search, recording, report):
         return report
-    again = await search.pool.confirm(search.task, candidate, recording, Occasion.ELITE)
-    if not again.is_right:
-        return again
-    return min(report, again, key=lambda one: score(one).fitness or 0.0)
+    return counting(report, await search.pool.confirm(search.task, candidate, recording, Occasion.ELITE))
 
 
 def _would_take_a_cell(search: Search, recording: Recording, report: Report) -> bool:

@@ -1,6 +1,6 @@
 """Tables of recorded candidates that a judge with a GPU can replay, and of what replaying them again found."""
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import Double, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tilewright.archive.columns import Packed
@@ -38,6 +38,6 @@ class RejudgementRow(Base):
     candidate_id: Mapped[str] = mapped_column(index=True)
     environment_id: Mapped[str] = mapped_column(ForeignKey("environment.id"))
     is_right: Mapped[bool]
-    time_us: Mapped[float | None]
-    speedup: Mapped[float | None]
+    time_us: Mapped[float | None] = mapped_column(Double)
+    speedup: Mapped[float | None] = mapped_column(Double)
     report: Mapped[Report] = mapped_column(Packed(Report))

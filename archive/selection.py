@@ -24,8 +24,16 @@ _MOST_FAILURES = 3
 _REPAIR_WINDOW = 50  # failures among which an almost right candidate is looked for
 # Stages in the order in which a candidate meets them: later is closer to right.
 _STAGES = tuple(Stage)
-# Candidates that hang or crash are no basis to build on, however far they came.
-_HOPELESS = frozenset({FailureKind.TIME_LIMIT, FailureKind.MEMORY_LIMIT, FailureKind.CRASH, FailureKind.PROTOCOL})
+# Candidates that hang or crash are no basis to build on, however far they came; what is only slow is not to be mended.
+_HOPELESS = frozenset(
+    {
+        FailureKind.TIME_LIMIT,
+        FailureKind.MEMORY_LIMIT,
+        FailureKind.CRASH,
+        FailureKind.PROTOCOL,
+        FailureKind.UNPROMISING,
+    }
+)
 
 
 class ParentChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

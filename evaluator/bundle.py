@@ -46,6 +46,14 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     round: int = 0
 
 
+class Seat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A filled cell of a task's map, and its elite's fitness."""
+
+    task_id: str
+    cell: str
+    fitness: float
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="header"):
     """What a bundle is.
 
@@ -54,12 +62,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         target: The GPU that they are compiled for.
         code_version: Version of Tilewright that wrote it.
         recorder: Where its candidates were recorded.
+        seats: The maps of its tasks: what would take a cell is judged again before it does.
     """
 
     run: str
     target: str
     code_version: str
     recorder: Environment
+    seats: tuple[Seat, ...] = ()
 
 
 class Ticketed(msgspec.Struct, frozen=True, kw_only=True):

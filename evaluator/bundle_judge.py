@@ -13,6 +13,7 @@ from tilewright.evaluator.code_version import code_version
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.framed_file import BundleError
 from tilewright.evaluator.gpu.errors import JudgeFaultError
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.report import Environment, Report
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class DossierJudge(Protocol):
         """Describe where candidates are judged."""
         ...
 
-    def judge(self, dossier: Dossier) -> Report:
+    def judge(self, dossier: Dossier, occasion: Occasion = Occasion.SEARCH) -> Report:
         """Run the stages and time the candidate.
 
         Raises:
@@ -33,8 +34,20 @@ class DossierJudge(Protocol):
         """
         ...
 
-    def confirm(self, dossier: Dossier) -> Report:
-        """Judge in a process that has met no other candidate; for the rest as `judge`."""
+
+class Verdict(Protocol):
+    """How one candidate of a bundle is judged: once, or again if the first report asks for it."""
+
+    def known(self, dossier: Dossier, report: Report) -> None:
+        """Take in a report that an earlier call made."""
+        ...
+
+    def find(self, judge: DossierJudge, place: Place, dossier: Dossier) -> Report:
+        """Return the report that counts.
+
+        Raises:
+            JudgeFaultError: The judge itself failed; the candidate was not judged.
+        """
         ...
 
 
@@ -70,7 +83,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def judge_bundle(
-    bundle: Bundle, output: Path, judge: DossierJudge, tell: Callable[[Progress], None] = lambda _: None
+    bundle: Bundle,
+    output: Path,
+    judge: DossierJudge,
+    verdict: Verdict,
+    tell: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Judge every candidate that has no report yet.
 
@@ -81,24 +98,26 @@ def judge_bundle(
         bundle: What to judge.
         output: The results file, which grows.
         judge: Judges on the GPU.
+        verdict: How one candidate is judged.
         tell: Told before the first candidate and after each.
 
     Raises:
         BundleError: The bundle is for another architecture, or the results file cannot be used.
     """
     with growing_results(output, bundle) as results:
-        progress = Progress(judged=0, right=0, known=_known(bundle, results), candidates=len(bundle.places))
-        tell(progress)
         todo = [place for place in bundle.places if place.ticket not in results.done]
+        known = len(bundle.places) - len(todo)
+        progress = Progress(judged=0, right=0, known=known, candidates=len(bundle.places))
+        tell(progress)
         if not todo:
             return progress
+        _recall(bundle, results, verdict)
         environment = judge.environment()
         check_target(bundle, environment)
         results.begin(Session(environment=environment, code_version=code_version()))
         for place in todo:
-            ask = judge.confirm if place.ticket.round else judge.judge
             try:
-                report = ask(bundle.dossier(place))
+                report = verdict.find(judge, place, bundle.dossier(place))
             except JudgeFaultError:
                 _LOG.exception("candidate %s is left without a report", place.candidate_id)
                 continue
@@ -121,5 +140,9 @@ def check_target(bundle: Bundle, environment: Environment) -> None:
         )
 
 
-def _known(bundle: Bundle, results: ResultsWriter) -> int:
-    return sum(place.ticket in results.done for place in bundle.places)
+def _recall(bundle: Bundle, results: ResultsWriter, verdict: Verdict) -> None:
+    """Tell what earlier calls have found."""
+    for place in bundle.places:
+        report = results.done.get(place.ticket)
+        if report is not None and report.is_right:
+            verdict.known(bundle.dossier(place), report)

@@ -60,9 +60,14 @@ _DECODER: msgspec.msgpack.Decoder[_Message] = msgspec.msgpack.Decoder(_Message)
 
 
 class ResultsWriter:
-    """Appends reports for good: what `add` has returned from survives any death of the process."""
+    """Appends reports for good: what `add` has returned from survives any death of the process.
 
-    def __init__(self, writer: FramedWriter, done: frozenset[Ticket]) -> None:
+    Args:
+        writer: At the end of the file.
+        done: The reports that are there already.
+    """
+
+    def __init__(self, writer: FramedWriter, done: dict[Ticket, Report]) -> None:
         self._writer = writer
         self.done = done
 
@@ -86,11 +91,11 @@ def growing_results(path: Path, bundle: Bundle) -> Iterator[ResultsWriter]:
     """
     origin = Origin(bundle=bundle.digest, run=bundle.header.run, candidates=len(bundle.places))
     with growing_file(path, KIND) as (writer, scan):
-        done: frozenset[Ticket] = frozenset()
+        done: dict[Ticket, Report] = {}
         if scan.frames:
             with FramedReader(path, KIND) as reader:
                 stored = _origin(reader)
-                done = frozenset(one.ticket for one in _messages(reader) if isinstance(one, Judged))
+                done = {one.ticket: one.report for one in _messages(reader) if isinstance(one, Judged)}
             if stored != origin:
                 raise BundleError(
                     f"expected the results of {bundle.path}; {path} holds those of another bundle: choose another -o"

@@ -1,10 +1,9 @@
 """Fit the cost model's constants to one device's times, and keep them only if they order kernels held out better.
 
-The fit (`calibration_fit.py`) makes log ratios of estimates and times small. Whether it helped is asked of kernels that
-it did not see: programs are dealt into folds, each fold is estimated with constants fitted to the others, and the rank
-correlation within each group (a task's bench case) is compared with that of the shipped constants. Of several pulls
-towards the shipped constants the one that orders held-out kernels best is taken; the shipped constants stay where
-none orders them better.
+The fit (`calibration_fit.py`, `calibration_fitting.py`) makes the rank correlation within each group of kernels (a
+task's bench case) large. Whether it helped is asked of kernels that it did not see: the kernels of each group are dealt
+into three folds, each fold is estimated with constants fitted to the other two, and its rank correlation is compared
+with that of the shipped constants. These stay where the fitted ones order held-out kernels no better.
 """
 
 import hashlib
@@ -24,9 +23,7 @@ from tilewright.evaluator.report import TimeKind, Timing
 from tilewright.tasks.errors import UserError
 from tilewright.tasks.spec import KernelTask
 
-FEWEST = 20  # times; with fewer, held-out ranks say nothing
-_FEWEST_PROGRAMS = 2
-STIFFNESSES = (0.003, 0.03)  # pulls towards the shipped constants; the weights of all times add up to 1
+FEWEST = 30  # times; with fewer, held-out ranks say nothing
 _BAND_SHARE = 0.8
 _BANDS = (0.02, 0.75)  # least and largest band
 
@@ -45,8 +42,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         is_fitted: Whether they were fitted.
         band: Share of the time within which four of five held-out estimates lie.
         times: Measured times that were used.
-        held_out_before: Mean over the groups of Kendall's tau-b, shipped constants.
-        held_out_after: Mean over the groups of Kendall's tau-b on held-out programs, fitted constants.
+        held_out_before: Mean over groups and folds of Kendall's tau-b with the shipped constants.
+        held_out_after: The same, each fold estimated with constants that were fitted to the others.
         groups: Each group.
     """
 
@@ -67,10 +64,11 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def calibrated(hardware: Hardware, calibration: Calibration | None) -> Hardware:
-    """Return a part's rates with a device's constants, if they are of this target."""
+    """Return a part's rates with a device's constants, if they are of this target; its name then says so."""
     if calibration is None or calibration.target != hardware.target:
         return hardware
-    return structs.replace(hardware, constants=calibration.constants, band=calibration.band)
+    name = f"{hardware.device}, calibration {calibration.id}"
+    return structs.replace(hardware, device=name, constants=calibration.constants, band=calibration.band)
 
 
 def observe(
@@ -92,10 +90,9 @@ def observe(
     count = next((one for one in counts if one.case == timing.case), None)
     if timing.kind is not TimeKind.MEASURED or plan is None or count is None:
         raise ValueError(f"expected a measured time with a plan and a count of {timing.case}")
-    kernels = dict.fromkeys(launch.kernel for launch in plan.launches)
     return Observation(
         group=f"{task.title} {timing.case}",
-        program=f"{task.id} {' '.join(kernels)}",
+        code=structs.replace(recording, plans=(plan,)).binary_id,
         measured_us=timing.candidate.median_us,
         works=plan_work(recording, plan, count.launches, where.target, where.hardware),
     )
@@ -105,36 +102,33 @@ def calibrate(observations: tuple[Observation, ...], where: Device) -> Calibrati
     """Return the constants of a device, fitted to times of it if that orders held-out kernels better.
 
     Args:
-        observations: Measured times, at least `FEWEST`, of at least two programs.
+        observations: Measured times of at least `FEWEST` kernels; of one kernel's times the last counts.
         where: The device.
 
     Raises:
-        CalibrationError: There are too few times or programs.
+        CalibrationError: There are too few times.
     """
-    programs = {one.program for one in observations}
-    if len(observations) < FEWEST or len(programs) < _FEWEST_PROGRAMS:
+    kernels = tuple({(one.group, one.code): one for one in observations}.values())
+    if len(kernels) < FEWEST:
         raise CalibrationError(
-            f"expected at least {FEWEST} times of {_FEWEST_PROGRAMS} programs measured on {where.device}; "
-            f"got {len(observations)} of {len(programs)}: run a search on that device first"
+            f"expected times of at least {FEWEST} kernels measured on {where.device}, got {len(kernels)}: "
+            "run a search on that device first"
         )
-    fitting = Fitting(observations, where)
-    shipped = fitting.shipped
-    trials = {stiffness: fitting.held_out(stiffness) for stiffness in STIFFNESSES}
-    before = fitting.mean_rank(shipped)
-    best = max(STIFFNESSES, key=lambda one: fitting.mean_rank(trials[one]))
-    is_better = fitting.mean_rank(trials[best]) > before
-    constants = fitting.constants(fitting.fitted(best)) if is_better else SHIPPED
-    kept = fitting.estimates(constants) if is_better else shipped
+    fitting = Fitting(kernels, where)
+    before = fitting.mean_rank(fitting.shipped, is_by_fold=True)
+    after = fitting.mean_rank(fitting.held_out, is_by_fold=True)
+    is_better = after > before
+    constants = fitting.fitted if is_better else SHIPPED
     return Calibration(
         target=where.target.name,
         device=where.device,
         constants=constants,
         is_fitted=is_better,
-        band=_band(trials[best] if is_better else shipped, fitting.measured),
-        times=len(observations),
+        band=_band(fitting.held_out if is_better else fitting.shipped, fitting.measured),
+        times=len(kernels),
         held_out_before=before,
-        held_out_after=fitting.mean_rank(trials[best]),
-        groups=fitting.ranks(shipped, trials[best], kept),
+        held_out_after=after,
+        groups=fitting.ranks(fitting.estimates(constants)),
     )
 
 

@@ -30,14 +30,12 @@ class GroupRanks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         group: Task and bench case.
         times: Measured kernels.
         before: Estimates with the shipped constants.
-        held_out: Each estimate with constants that were fitted without the kernel's program.
         after: Estimates with the constants that are kept.
     """
 
     group: str
     times: int
     before: Ranks
-    held_out: Ranks
     after: Ranks
 
 

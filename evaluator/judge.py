@@ -8,6 +8,7 @@ import msgspec
 import torch
 
 from tilewright.evaluator.builder import BuildCache, Builder, build
+from tilewright.evaluator.calibration import calibrated
 from tilewright.evaluator.costmodel import estimate
 from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.dossier import Dossier, Trials
@@ -60,7 +61,7 @@ class Judge:
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings
         self._target = find_target(settings.target)
-        self._hardware = find_hardware(settings.target)
+        self._hardware = calibrated(find_hardware(settings.target), settings.calibration)
         self._sandboxes = Sandboxes(settings.limits)
         self._builder = Builder(target=self._target, ask=self._sandboxes.record, cache=BuildCache())
         self._preparations = Preparations()
@@ -83,7 +84,8 @@ class Judge:
         """Describe where candidates are judged."""
         if self._environment is None:
             confinement = self._sandboxes.zygote(ZygoteMode.COMPILE).confinement()
-            self._environment = describe_environment(self._target, confinement)
+            found = describe_environment(self._target, confinement)
+            self._environment = msgspec.structs.replace(found, device=self._hardware.device)
         return self._environment
 
     def admit(self, task: KernelTask) -> Admission:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tilewright.evaluator.calibration import Calibration
 from tilewright.sandbox.limits import Limits
 
 
@@ -14,6 +15,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         limits: What a candidate's process may use.
         device_bytes: Memory of the GPUs that measure; 0 where times are estimated.
         cache: Folder for what outlives a run, such as a device's rates and compiled baselines; empty: none is kept.
+        calibration: The cost model's constants as fitted to a device; None: the shipped ones.
     """
 
     target: str
@@ -21,3 +23,4 @@ class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limits: Limits = Limits()
     device_bytes: int = 0
     cache: str = ""
+    calibration: Calibration | None = None

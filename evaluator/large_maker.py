@@ -17,8 +17,8 @@ _HALVINGS = 16
 _PRIMES = (2, 3, 5, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521)
 # Transforms worth a run at full size, most telling first: long sums show there and nowhere else.
 _TELLING = (Values.LARGE_OFFSET, Values.NEAR_MAX, Values.MIXED_SCALE, Values.ALL_EQUAL, Values.DENORMAL)
-_TRANSFORMS = 3
-_NARROW_OFFSETS = 2
+_TRANSFORMS = 2
+_NARROW_OFFSETS = 1
 _MOST_OFFSET = 15
 _ALIGNMENT = 16  # bytes: what Triton specialises pointers on
 # Rows this far apart: the third one starts beyond 2^31 elements. A multiple of 16, as usual strides are.

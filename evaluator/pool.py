@@ -1,10 +1,13 @@
 """Places where candidates are recorded and judged, behind one asynchronous interface."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+import msgspec
 
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Admission, Environment, Report
+from tilewright.evaluator.report import Admission, Environment, Report, Timing
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
@@ -12,6 +15,22 @@ from tilewright.tasks.spec import KernelTask
 
 class EvaluationLostError(Exception):
     """A worker died twice on one candidate, or could not be started: our failure, never the candidate's."""
+
+
+class Prospect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a candidate's estimated time says about measuring it.
+
+    Attributes:
+        rank: Who waits for a GPU with a lower one goes first.
+        failure: Why it is not measured at all; None if it is.
+    """
+
+    rank: float = 0.0
+    failure: Failure | None = None
+
+
+# Looks at a candidate's estimated times before a GPU is asked for.
+Triage = Callable[[tuple[Timing, ...]], Prospect]
 
 
 class Pool(Protocol):
@@ -34,8 +53,10 @@ class Pool(Protocol):
         """Check the source, record its launches and compile them."""
         ...
 
-    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Run the five stages and time or estimate the candidate."""
+    async def judge(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, triage: Triage | None = None
+    ) -> Report:
+        """Run the five stages and time or estimate the candidate; `triage` is asked before it is measured."""
         ...
 
     async def confirm(

@@ -14,6 +14,7 @@ from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.pool import EvaluationLostError
+from tilewright.evaluator.ranked_places import RankedPlaces
 from tilewright.evaluator.report import Environment, Report
 
 _MARGIN_S = 120.0  # beyond the supervisor's own limits: only a stuck actor gets here
@@ -46,7 +47,7 @@ class RayGpus:
         self._settings = settings
         self._limit_s = 2 * settings.candidate_s + settings.start_s + _MARGIN_S
         self._left = count
-        self._free: asyncio.Queue[ray.actor.ActorHandle] = asyncio.Queue()
+        self._free: RankedPlaces[ray.actor.ActorHandle] = RankedPlaces()
         for _ in range(count):
             self._free.put_nowait(self._start())
 
@@ -58,14 +59,14 @@ class RayGpus:
         """
         return msgspec.msgpack.decode(await self._call("environment"), type=Environment)
 
-    async def judge(self, dossier: bytes, occasion: Occasion) -> Report:
-        """Judge a dossier.
+    async def judge(self, dossier: bytes, occasion: Occasion, rank: float = 0.0) -> Report:
+        """Judge a dossier; of those who wait the one with the lowest rank goes first.
 
         Raises:
             DeviceGoneError: No GPU is left.
             EvaluationLostError: The judge itself failed on this candidate.
         """
-        return msgspec.msgpack.decode(await self._call("judge", dossier, occasion.value), type=Report)
+        return msgspec.msgpack.decode(await self._call("judge", dossier, occasion.value, rank=rank), type=Report)
 
     def close(self) -> None:
         """End every actor that no call is using."""
@@ -76,10 +77,10 @@ class RayGpus:
         actor = ray.remote(num_gpus=1, num_cpus=0, max_restarts=0, max_task_retries=0)(_GpuWorker)
         return actor.remote(msgspec.msgpack.encode(self._settings))
 
-    async def _call(self, verb: str, *payload: bytes | str) -> bytes:
+    async def _call(self, verb: str, *payload: bytes | str, rank: float = 0.0) -> bytes:
         lost = 0
         while True:
-            worker = await self._free.get()
+            worker = await self._free.get(rank)
             try:
                 data: bytes = await asyncio.wait_for(getattr(worker, verb).remote(*payload), self._limit_s)
             except RayTaskError as error:

@@ -4,6 +4,7 @@ Importing Ray fixes some of its settings, so this module is imported within `clu
 """
 
 import asyncio
+import math
 from typing import TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.occasion import Occasion
-from tilewright.evaluator.pool import EvaluationLostError
+from tilewright.evaluator.pool import EvaluationLostError, Prospect, Triage
 from tilewright.evaluator.ray_gpu import RayGpus
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
@@ -25,6 +26,7 @@ from tilewright.tasks.spec import KernelTask
 
 Answered = TypeVar("Answered")
 
+_CERTAIN = Prospect(rank=-math.inf)  # what is judged again waits for nobody
 CALL_LIMIT_S = 300.0  # far beyond the sandbox's own limits: only a stuck worker gets here
 
 
@@ -34,10 +36,17 @@ class _Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class _Prepared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A dossier as MessagePack, or the final report of a candidate that is refused already."""
+    """A dossier as MessagePack, or the final report of a candidate that is refused already.
+
+    Attributes:
+        dossier: For a judge with a GPU; empty where there is a final report.
+        report: The refusal, or None.
+        estimated: What is known before anything is measured, with estimated times; None where there is a refusal.
+    """
 
     dossier: bytes
     report: Report | None
+    estimated: Report | None = None
 
 
 class _Worker:
@@ -73,7 +82,22 @@ class _Worker:
         outcome = self._judge.prepare(*_decode(task, candidate, recording), why)
         if isinstance(outcome, Report):
             return msgspec.msgpack.encode(_Prepared(dossier=b"", report=outcome))
-        return msgspec.msgpack.encode(_Prepared(dossier=msgspec.msgpack.encode(outcome), report=None))
+        data = msgspec.msgpack.encode(outcome)
+        return msgspec.msgpack.encode(_Prepared(dossier=data, report=None, estimated=_estimated(outcome)))
+
+
+def _estimated(dossier: Dossier) -> Report:
+    """Return what is known of a candidate before it is measured."""
+    return Report(
+        candidate_id=dossier.candidate.id,
+        environment_id="",
+        stages=dossier.interpreted,
+        timing=dossier.estimate,
+        counts=dossier.counts,
+        profile=None,
+        failure=None,
+        judge_s=0.0,
+    )
 
 
 def _ours(error: RayTaskError, verb: str) -> Exception:
@@ -142,10 +166,12 @@ class RayPool:
             raise EvaluationLostError("expected a recording or a failure from a worker; got neither")
         return outcome
 
-    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
-        """Run the five stages and measure or estimate the candidate's time."""
+    async def judge(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, triage: Triage | None = None
+    ) -> Report:
+        """Run the five stages and measure or estimate the candidate's time; `triage` is asked before it is measured."""
         if self._gpu_count:
-            return await self._measure((task, candidate, recording), Occasion.SEARCH)
+            return await self._measure((task, candidate, recording), Occasion.SEARCH, triage)
         return await self._call("judge", Report, task, candidate, recording)
 
     async def confirm(
@@ -161,14 +187,23 @@ class RayPool:
         prepared = await self._call("prepare", _Prepared, task, candidate, recording, Occasion.SEARCH)
         return prepared.report or msgspec.msgpack.decode(prepared.dossier, type=Dossier)
 
-    async def _measure(self, candidate: tuple[KernelTask, Candidate, Recording], occasion: Occasion) -> Report:
-        """Prepare a candidate on a CPU, then judge it on a GPU."""
+    async def _measure(
+        self,
+        candidate: tuple[KernelTask, Candidate, Recording],
+        occasion: Occasion,
+        triage: Triage | None = None,
+    ) -> Report:
+        """Prepare a candidate on a CPU, then judge it on a GPU if it is worth that."""
         environment = await self.environment()
         prepared = await self._call("prepare", _Prepared, *candidate, occasion)
         if prepared.report is not None:  # refused on the way, but by this judge all the same
             return msgspec.structs.replace(prepared.report, environment_id=environment.id)
         assert self._gpus is not None
-        return await self._gpus.judge(prepared.dossier, occasion)
+        known = prepared.estimated
+        prospect = triage(known.timing) if triage is not None and known is not None else _CERTAIN
+        if prospect.failure is not None and known is not None:
+            return msgspec.structs.replace(known, environment_id=environment.id, timing=(), failure=prospect.failure)
+        return await self._gpus.judge(prepared.dossier, occasion, prospect.rank)
 
     def _start(self) -> "ray.actor.ActorHandle":
         actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Worker)

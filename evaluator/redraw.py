@@ -1,4 +1,4 @@
-"""Other inputs for stored plans: shapes stay, and with them the plans; every number is drawn anew."""
+"""Other inputs for recorded plans: shapes stay, and with them the plans; every number is drawn anew."""
 
 import hashlib
 
@@ -9,25 +9,25 @@ from tilewright.evaluator.draws import Draw, StageDraws
 from tilewright.sandbox.failure import Stage
 
 
-def redrawn(dossier: Dossier, round_: int) -> Dossier:
-    """Return a dossier whose stages draw other numbers, and none of whose stages has run.
+def redrawn(dossier: Dossier, label: str) -> Dossier:
+    """Return a dossier whose stages draw other numbers.
 
-    A launcher never sees a tensor's data, so its plans hold for any. What the interpreter found is left out: it did
-    not run on these inputs.
+    A launcher never sees a tensor's data, so its plans hold for any. Secret shapes stay what they were: others would
+    need other plans.
 
     Args:
         dossier: As it was recorded.
-        round_: Which judgement it is for; each draws its own numbers.
+        label: What the numbers are for; each label draws its own.
     """
     trials = dossier.trials
-    seed = int.from_bytes(hashlib.sha256(f"{trials.seed}/round/{round_}".encode()).digest()[:4], "little")
+    seed = _number(f"{trials.seed}/{label}")
     drawn = structs.replace(
         trials,
         seed=seed,
         small=tuple(_redrawn(one, seed) for one in trials.small),
         large=tuple(_redrawn(one, seed) for one in trials.large),
     )
-    return structs.replace(dossier, trials=drawn, interpreted=())
+    return structs.replace(dossier, trials=drawn)
 
 
 def _redrawn(planned: StageDraws, seed: int) -> StageDraws:
@@ -35,5 +35,8 @@ def _redrawn(planned: StageDraws, seed: int) -> StageDraws:
 
 
 def _with_seed(draw: Draw, stage: Stage, seed: int) -> Draw:
-    digest = hashlib.sha256(f"{seed}/{stage}/{draw.case.name}".encode()).digest()
-    return structs.replace(draw, seed=int.from_bytes(digest[:4], "little"))
+    return structs.replace(draw, seed=_number(f"{seed}/{stage}/{draw.case.name}"))
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")

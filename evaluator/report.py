@@ -178,6 +178,22 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.floor_us / self.candidate.median_us
 
 
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One number of a profile, for who reads data rather than words.
+
+    Attributes:
+        step: The step that it belongs to, as `Profile.steps_us` names it; empty for the whole plan.
+        name: Such as `memory_share`; the names stand in `evaluator/gpu/profile.py` and `evaluator/gpu/tools.py`.
+        value: The number.
+        unit: Such as `share`, `GB/s` or `bytes`; empty for counts.
+    """
+
+    step: str
+    name: str
+    value: float
+    unit: str = ""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the time goes, for the slowest bench case.
 
@@ -186,12 +202,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         own_share: Share of the GPU time spent in the candidate's own kernels, 0 to 1.
         steps_us: Time of each step, by name.
         notes: Findings in words, such as `spills 48 bytes a thread`.
+        measures: The same and more as numbers; empty for estimates.
     """
 
     bound: str
     own_share: float
     steps_us: tuple[CostTerm, ...]
     notes: tuple[str, ...]
+    measures: tuple[Measure, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -80,7 +80,7 @@ class GraphWalk:
     def _call_function(self, node: Node, given: list[Gradient]) -> list[Gradient]:
         """Run a candidate's `backward` and return a gradient for each edge of its node."""
         if not any(one is node for one in self.sparing):
-            given = [_zeros(node, number) if one is None else one for number, one in enumerate(given)]
+            given = _filled(node, given)
         returned = node.apply(*given)  # type: ignore[attr-defined]  # what torch's nodes for Python functions have
         results = list(returned) if isinstance(returned, tuple | list) else [returned]
         needed: tuple[bool, ...] = node.needs_input_grad  # type: ignore[attr-defined]  # as above
@@ -121,9 +121,16 @@ def _is_expansion(shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
     return extra >= 0 and all(size in (1, wide) for size, wide in zip(of, shape[extra:], strict=True))
 
 
-def _zeros(node: Node, number: int) -> torch.Tensor:
-    form = _forms(node)[number]
-    return torch.zeros(form.shape, dtype=form.dtype, device=form.device)
+def _filled(node: Node, given: list[Gradient]) -> list[Gradient]:
+    """Put zeros in the place of gradients that are missing.
+
+    An output that forward marked as non-differentiable gets none: torch does not tell its form, only a placeholder's.
+    """
+    device = next(one.device for one in given if one is not None)
+    return [
+        torch.zeros(form.shape, dtype=form.dtype, device=device) if one is None and form.device == device else one
+        for one, form in zip(given, _forms(node), strict=True)
+    ]
 
 
 def _forms(node: Node) -> list[_Form]:

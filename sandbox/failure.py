@@ -49,6 +49,7 @@ class FailureKind(StrEnum):
     CRASH = "crash"  # the child died of a signal
     PROTOCOL = "protocol"  # garbage or too much on the channel, or exit without an answer
     BEYOND_FLOOR = "beyond_floor"  # faster than the hardware allows
+    UNPROMISING = "unpromising"  # the cost model says that it cannot take a cell: nothing was measured
     BAD_PLAN = "bad_plan"  # the recorded work names memory, binaries or operations that it may not
     IDLE_KERNEL = "idle_kernel"  # a kernel of its own can be left out and the answer stays right
     NO_GRADIENT = "no_gradient"  # the task asks for a gradient that autograd does not reach

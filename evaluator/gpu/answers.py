@@ -8,6 +8,7 @@ import torch
 
 from tilewright.evaluator.compare import Comparison
 from tilewright.evaluator.draws import Draw, Probe
+from tilewright.evaluator.gpu.child_protocol import Busy
 from tilewright.evaluator.gpu.comparison_gpu import compare_on_device
 from tilewright.evaluator.gpu.expectation_gpu import DeviceAnswer
 from tilewright.evaluator.gpu.influence import Nudge, derive_nudges
@@ -18,6 +19,9 @@ from tilewright.evaluator.preparation import Unusable
 from tilewright.tasks.spec import Case, CaseRole, KernelTask
 
 _Key = tuple[str, int, str, Probe]
+
+# Double precision is slow on parts for graphics: this bounds a hang of ours, not the work.
+_ANSWER_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +81,17 @@ class Answers:
         device: The device.
         most_bytes: Device memory that is kept at most; one case is kept whatever its size.
         free_memory: Called before something large is computed, and after: what others only keep can be given back.
+        announce: Told of work of ours that may take long: the exact answer of a large case.
     """
 
-    def __init__(self, device: torch.device, most_bytes: int, free_memory: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        most_bytes: int,
+        free_memory: Callable[[], None] = lambda: None,
+        announce: Callable[[Busy], None] = lambda _: None,
+    ) -> None:
+        self._announce = announce
         self._device = device
         self._most_bytes = most_bytes
         self._free_memory = free_memory
@@ -97,6 +109,7 @@ class Answers:
         """
         key = self._key(task, chosen)
         if key not in self._cases:
+            self._announce(Busy(what=f"answering {chosen.case.name}", limit_s=_ANSWER_S))
             prepared = self._prepare(task, chosen)
             size = prepared.nbytes if isinstance(prepared, PreparedOnDevice) else 0
             while self._cases and self._kept_bytes() + size > self._most_bytes:
@@ -114,6 +127,7 @@ class Answers:
         if isinstance(prepared, Unusable) or isinstance(prepared.answer, RowSample):
             return ()
         if key not in self._nudges:
+            self._announce(Busy(what=f"answering {chosen.case.name} with changed inputs", limit_s=_ANSWER_S))
             try:
                 self._nudges[key] = derive_nudges(task, chosen, prepared.question, prepared.answer, self._device)
             except OracleMemoryError:

@@ -23,6 +23,7 @@ from tilewright.evaluator.gpu.device_memory import (
 from tilewright.evaluator.gpu.driver import DriverError, fill, open_device, synchronize
 from tilewright.evaluator.gpu.fingerprints import Fingerprints
 
+FRESH = 0xFF  # fills new blocks and their red zones: NaN in every floating type
 ALIGNMENT = 512  # of every block's start: what torch's allocator promises
 _ZONE_BYTES = 16 << 10  # least red zone on either side
 _GAP_BYTES = 1 << 30
@@ -166,8 +167,8 @@ class Arena:
         mapping, whole = self._free[count].pop() if self._free[count] else self._map(count)
         block = Block(mapping, whole, nbytes)
         self._taken[block.address] = block, mapping
-        block.guard(0xFF)
-        block.fill(0xFF)
+        block.guard(FRESH)
+        block.fill(FRESH)
         return block
 
     def release(self, block: Block) -> None:

@@ -160,6 +160,7 @@ def import_compiler() -> None:
     Nothing is started and no CUDA context made: left alone, the import starts processes that compile.
     """
     os.environ["TORCH_WARM_POOL"] = "0"
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else asking whether there is a device makes forks unusable
     import torch._inductor.compile_fx
     import torch._inductor.select_algorithm  # noqa: F401 - the slow part of what autotuning imports
 

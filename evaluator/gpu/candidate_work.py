@@ -1,5 +1,6 @@
 """A candidate's plan on the input sets of a bench case: loaded, poisoned, captured, replayed, compared."""
 
+import secrets
 import time
 from types import TracebackType
 from typing import Protocol, Self
@@ -130,18 +131,19 @@ class CandidateWork:
         bench = self.bench
         with torch.cuda.stream(self.stream):
             bench.fastest.run()
-            for one, expected in zip(self.instances, bench.fastest.outputs, strict=True):
-                disagreement = find_disagreement(one.outputs(), expected, bench.case)
-                if disagreement is not None:
-                    hint = "do the same work in every launch, whatever the buffers hold"
-                    return self._fail(FailureKind.WRONG_VALUES, disagreement, hint)
+            got = (one.outputs() for one in self.instances)
+            disagreement = find_disagreement(zip(got, bench.fastest.outputs, strict=True), bench.case)
             self.stream.synchronize()
-        for one in self.instances:
-            changed, damaged = one.inputs_changed(), one.red_zones()
-            if changed:
-                return self._fail(FailureKind.INPUT_CHANGED, f"timed replays changed {', '.join(changed)}", "")
-            if damaged is not None:
-                return self._fail(FailureKind.OUT_OF_BOUNDS, f"timed replays wrote beyond {damaged}", "")
+        if disagreement is not None:
+            hint = "do the same work in every launch, whatever the buffers hold"
+            return self._fail(FailureKind.WRONG_VALUES, disagreement, hint)
+        # one is looked at, at random: kernels cannot tell their sets apart, and the stages looked at all they ran
+        chosen = secrets.choice(self.instances)
+        changed, damaged = chosen.inputs_changed(), chosen.red_zones()
+        if changed:
+            return self._fail(FailureKind.INPUT_CHANGED, f"timed replays changed {', '.join(changed)}", "")
+        if damaged is not None:
+            return self._fail(FailureKind.OUT_OF_BOUNDS, f"timed replays wrote beyond {damaged}", "")
         return None
 
     def _enqueue_twice(self) -> float:

@@ -43,8 +43,9 @@ class Captured:
             try:
                 self._graph.capture_end()
             except RuntimeError as error:
+                _renew_generator()
                 raise CaptureError(f"the work cannot be captured: {error}") from error
-        self._segments = self._find_segments()
+        self._segments: tuple[tuple[int, int], ...] | None = None
 
     def replay(self) -> None:
         """Enqueue the work on torch's current stream."""
@@ -56,6 +57,8 @@ class Captured:
         A candidate that runs afterwards cannot find an answer there.
         """
         stream = torch.cuda.current_stream().cuda_stream
+        if self._segments is None:
+            self._segments = self._find_segments()
         for address, size in self._segments:
             driver.fill(address, byte, size, stream)
 
@@ -63,8 +66,8 @@ class Captured:
         """End a capture that went wrong, so that the stream is of use again."""
         try:
             self._graph.capture_end()
-        except RuntimeError:
-            return  # the driver gave the capture up itself
+        except RuntimeError:  # the driver gave the capture up itself
+            _renew_generator()
 
     def _find_segments(self) -> tuple[tuple[int, int], ...]:
         """Return address and bytes of the memory that belongs to the graph."""
@@ -145,6 +148,12 @@ def take_turns(
     return {
         side: tuple(begin.elapsed_time(end) * 1e3 for one, begin, end in marks if one == side) for side in contestants
     }
+
+
+def _renew_generator() -> None:
+    """Give the device's random numbers a state that is in no capture: one that fails leaves the old one in it."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(generator.clone_state())
 
 
 def _mark() -> torch.cuda.Event:

@@ -8,7 +8,14 @@ import torch
 
 from tilewright.evaluator.compare import Comparison, Finding
 from tilewright.evaluator.expectation import OVERFLOW, Expectation
-from tilewright.evaluator.gpu.expectation_gpu import DeviceAnswer, DeviceExpectation, flatten, kinds_of, percentile, rank_of
+from tilewright.evaluator.gpu.expectation_gpu import (
+    DeviceAnswer,
+    DeviceExpectation,
+    flatten,
+    kinds_of,
+    percentile,
+    rank_of,
+)
 from tilewright.evaluator.hints import suggest
 from tilewright.evaluator.report import ErrorMeasure
 from tilewright.evaluator.tolerance import Bounds, Measures
@@ -30,7 +37,8 @@ class _Statistics:
     """What one pass over an output gives; `strays` are elements of the wrong kind, `beyond` those over a percentile."""
 
     absolute: Measures
-    local: Measures
+    local_largest: float
+    local_rms: float
     absolute_beyond: int
     local_beyond: int
     strays: int
@@ -63,16 +71,20 @@ def _compare_output(expected: DeviceExpectation, got: Tensor, name: str) -> tupl
     if not got.numel():
         return _to_error(Measures(largest=0.0, p999=0.0, rms=0.0), bounds.absolute), None
     seen = _statistics(expected, got)
-    if seen.strays or not math.isfinite(seen.absolute.largest):
-        return None, _stray(expected, got, name)
+    if seen.strays or not math.isfinite(seen.absolute.rms):
+        wrong = _stray_mask(expected, got)
+        # errors of finite numbers may overflow, too
+        return None, _stray(expected, got, wrong, name) if bool(wrong.any()) else _wrong_values(
+            expected, got, seen, name
+        )
     error = _to_error(seen.absolute, bounds.absolute)
     allowed = got.numel() - 1 - rank_of(got.numel())
     is_right = (
         seen.absolute.largest <= bounds.absolute.largest
         and seen.absolute.rms <= bounds.absolute.rms
         and seen.absolute_beyond <= allowed
-        and seen.local.largest <= bounds.local.largest
-        and seen.local.rms <= bounds.local.rms
+        and seen.local_largest <= bounds.local.largest
+        and seen.local_rms <= bounds.local.rms
         and seen.local_beyond <= allowed
     )
     return error, None if is_right else _wrong_values(expected, got, seen, name)
@@ -88,36 +100,31 @@ def _statistics(expected: DeviceExpectation, got: Tensor) -> _Statistics:
     """Measure an output; everything is enqueued before the one wait."""
     assert expected.bounds is not None
     errors = _errors(expected, got)
-    parts = [*_measured(errors, expected.bounds.absolute.p999), _strays(expected, got)]
-    errors = errors.div_(expected.bounds.unit)
-    parts += _measured(errors, expected.bounds.local.p999)
-    numbers = torch.stack([one.double() for one in parts]).tolist()
+    sample = errors[:: max(1, errors.numel() // _PERCENTILE_SAMPLE)]
+    parts = [percentile(sample).double(), *_measured(errors, expected.bounds.absolute.p999)]
+    parts += _measured(errors.div_(expected.bounds.unit), expected.bounds.local.p999)
+    # where all must be finite the norm shows what is not
+    if expected.kinds is not None or expected.is_free is not None:
+        parts.append(_stray_mask(expected, got).sum(dtype=torch.float64))
+    p999, largest, norm, beyond, local_largest, local_norm, local_beyond, *strays = torch.stack(parts).tolist()
     share = got.numel() ** -0.5
     return _Statistics(
-        absolute=Measures(largest=numbers[0], p999=numbers[3], rms=numbers[1] * share),
-        local=Measures(largest=numbers[5], p999=numbers[8], rms=numbers[6] * share),
-        absolute_beyond=int(numbers[2]),
-        local_beyond=int(numbers[7]),
-        strays=int(numbers[4]),
+        absolute=Measures(largest=largest, p999=p999, rms=norm * share),
+        local_largest=local_largest,
+        local_rms=local_norm * share,
+        absolute_beyond=int(beyond),
+        local_beyond=int(local_beyond),
+        strays=int(sum(strays)),
     )
 
 
 def _measured(values: Tensor, limit: float) -> list[Tensor]:
-    """Enqueue the largest, the norm, the count beyond a limit and (of a sample) the 99.9th percentile."""
-    sample = values[:: max(1, values.numel() // _PERCENTILE_SAMPLE)]
+    """Enqueue the largest, the norm and the count beyond a limit, all in float64."""
     return [
-        values.amax(),
+        values.amax().double(),
         torch.linalg.vector_norm(values, dtype=torch.float64),
-        torch.count_nonzero(values > limit),
-        percentile(sample),
+        (values > limit).sum(dtype=torch.float64),
     ]
-
-
-def _strays(expected: DeviceExpectation, got: Tensor) -> Tensor:
-    """Enqueue the number of elements of the wrong kind; where all must be finite the largest error shows them."""
-    if expected.kinds is None and expected.is_free is None:
-        return torch.zeros((), device=got.device)
-    return torch.count_nonzero(_stray_mask(expected, got))
 
 
 def _stray_mask(expected: DeviceExpectation, got: Tensor) -> Tensor:
@@ -130,9 +137,8 @@ def _stray_mask(expected: DeviceExpectation, got: Tensor) -> Tensor:
     return wrong if expected.is_free is None else wrong & ~expected.is_free
 
 
-def _stray(expected: DeviceExpectation, got: Tensor, name: str) -> Finding:
+def _stray(expected: DeviceExpectation, got: Tensor, wrong: Tensor, name: str) -> Finding:
     """Describe elements that are infinite or no numbers where they must not be, or the reverse."""
-    wrong = _stray_mask(expected, got)
     index = int(wrong.to(torch.uint8).argmax())
     kind = int(expected.kinds[index]) if expected.kinds is not None else 0
     wanted = f"{float(expected.exact[index]):g}" if kind == 0 else _KIND_WORDS[kind]
@@ -179,7 +185,7 @@ def _wrong_values(expected: DeviceExpectation, got: Tensor, seen: _Statistics, n
     else:
         message = (
             f"{name}: errors are too large on the whole: rms {seen.absolute.rms:.3g} against "
-            f"{bounds.absolute.rms:.3g}, local rms {seen.local.rms:.3g} against {bounds.local.rms:.3g} roundings, "
+            f"{bounds.absolute.rms:.3g}, local rms {seen.local_rms:.3g} against {bounds.local.rms:.3g} roundings, "
             f"max {seen.absolute.largest:.3g} against {bounds.absolute.largest:.3g}"
         )
     return Finding(kind=FailureKind.WRONG_VALUES, message=message, hint=_suggest(expected, got, relative))

@@ -9,13 +9,14 @@ import torch
 from tilewright.evaluator.dossier import Binary
 from tilewright.evaluator.gpu.answers import Answers
 from tilewright.evaluator.gpu.arena import Arena
+from tilewright.evaluator.gpu.batch_runner import BatchRunner, CaseRunner
 from tilewright.evaluator.gpu.binaries import Binaries
+from tilewright.evaluator.gpu.child_protocol import Tell
 from tilewright.evaluator.gpu.driver import DriverError, synchronize
 from tilewright.evaluator.gpu.faults import to_failure
 from tilewright.evaluator.gpu.instance import Instance
-from tilewright.evaluator.gpu.runner import GpuRunner, open_instance
+from tilewright.evaluator.gpu.runner import open_instance
 from tilewright.evaluator.preparation import Preparations
-from tilewright.evaluator.stages import Runner
 from tilewright.sandbox.failure import Failure, Stage
 from tilewright.sandbox.plan import LaunchPlan
 from tilewright.sandbox.protocol import Entered
@@ -29,7 +30,7 @@ _SMALL_CASES = 2048
 
 
 class Replayable(Protocol):
-    """A plan on buffers of its own, as `Instance` is."""
+    """A plan on buffers of its own, as `Instance` is; fresh ones hold `arena.FRESH` in every byte."""
 
     @property
     def plan(self) -> LaunchPlan:
@@ -89,7 +90,7 @@ class Rig(Protocol):
         """Tell the supervisor what starts now."""
         ...
 
-    def runner(self, plans: Mapping[str, LaunchPlan]) -> Runner:
+    def runner(self, plans: Mapping[str, LaunchPlan]) -> CaseRunner:
         """Return what replays small cases."""
         ...
 
@@ -107,7 +108,7 @@ class DeviceContext:
 
     Args:
         index: Number of the device.
-        announce: Told of each case and kernel before it starts.
+        announce: Told of each case and kernel before it starts, and of work of ours that may take long.
         kept_bytes: Device memory that prepared cases at real size may keep; a share of the device's by default.
 
     Raises:
@@ -122,13 +123,13 @@ class DeviceContext:
         preparations: Prepared small cases.
     """
 
-    def __init__(self, index: int = 0, announce: Announce = lambda _: None, kept_bytes: int | None = None) -> None:
+    def __init__(self, index: int = 0, announce: Tell = lambda _: None, kept_bytes: int | None = None) -> None:
         self.arena = Arena(index)
         self.device = torch.device("cuda", index)
         self.binaries = Binaries()
         total = torch.cuda.get_device_properties(index).total_memory
         most = kept_bytes if kept_bytes is not None else int(total * _KEPT_SHARE)
-        self.answers = Answers(self.device, most, self._free_memory)
+        self.answers = Answers(self.device, most, self._free_memory, announce)
         self.preparations = Preparations(limit=_SMALL_CASES)
         self._announce = announce
         self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -151,9 +152,9 @@ class DeviceContext:
         """Tell the supervisor what starts now."""
         self._announce(entered)
 
-    def runner(self, plans: Mapping[str, LaunchPlan]) -> Runner:
+    def runner(self, plans: Mapping[str, LaunchPlan]) -> CaseRunner:
         """Return what replays small cases."""
-        return GpuRunner(plans, self.binaries, self.arena, self._announce)
+        return BatchRunner(plans, self.binaries, self.arena, self._announce)
 
     def open(self, plan: LaunchPlan) -> Instance | Failure:
         """Put a plan on buffers of its own, or return the candidate's fault."""

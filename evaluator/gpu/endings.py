@@ -40,7 +40,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
         last: Its last answer if that was its last word, else what the channel said.
         progress: What it was doing.
         death: How the process ended.
-        silence_s: Seconds of silence that were allowed.
+        silence_s: Seconds that it had, of silence or in all.
     """
 
     last: Broken | Faulty | ChannelError

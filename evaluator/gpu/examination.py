@@ -6,7 +6,7 @@ from msgspec import structs
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.gpu.context import Rig
 from tilewright.evaluator.gpu.large_stages import run_large_stages
-from tilewright.evaluator.report import Place, StageResult
+from tilewright.evaluator.report import CaseResult, Place, StageResult, Verdict
 from tilewright.evaluator.stages import run_stages
 from tilewright.sandbox.failure import Failure, Stage
 
@@ -37,14 +37,14 @@ def examine(dossier: Dossier, context: Rig) -> Examination:
     task, trials = dossier.task, dossier.trials
     plans = {plan.case: plan for plan in (*dossier.recording.plans, *dossier.plans)}
     context.preparations.keep(task, trials.seed, trials.small)
+    runner = context.runner(plans)
     small = run_stages(
-        task,
-        dossier.candidate,
-        dossier.recording.target,
-        context.runner(plans),
-        trials.seed,
-        preparations=context.preparations,
+        task, dossier.candidate, dossier.recording.target, runner, trials.seed, preparations=context.preparations
     )
+    if runner.lost is not None:
+        # the answers of the cases before went with the context: only the runner knows which case it was
+        stages = (dossier.interpreted, _blame(runner.lost))
+        return Examination(stages=merge_stages(stages, runner.lost), failure=runner.lost)
     stages = (dossier.interpreted, tuple(_on_gpu(one) for one in small.stages))
     if small.failure is not None:
         return Examination(stages=merge_stages(stages, small.failure), failure=small.failure)
@@ -62,6 +62,12 @@ def merge_stages(parts: tuple[tuple[StageResult, ...], ...], failure: Failure | 
         if failure is not None and failure.stage is stage:
             break
     return tuple(merged)
+
+
+def _blame(lost: Failure) -> tuple[StageResult, ...]:
+    """Return the row of the case that took the device's context with it."""
+    row = CaseResult(case=lost.case or "", verdict=Verdict.FAILED, place=Place.GPU)
+    return (StageResult(stage=lost.stage, cases=(row,)),)
 
 
 def _on_gpu(result: StageResult) -> StageResult:

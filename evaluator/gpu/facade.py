@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import torch
 
-from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.gpu import driver
@@ -20,6 +19,7 @@ from tilewright.evaluator.gpu.context import DeviceContext
 from tilewright.evaluator.gpu.errors import UnfitError
 from tilewright.evaluator.gpu.examination import examine
 from tilewright.evaluator.gpu.integrity import StepShares, find_idle_kernel, measure_steps
+from tilewright.evaluator.gpu.profile import measured_profile
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.stopwatch import Stopwatch
 from tilewright.evaluator.gpu.timing_schedule import TimingBudget
@@ -29,7 +29,6 @@ from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.report import Profile, Report, Timing
 from tilewright.sandbox.failure import Failure, Stage
 from tilewright.sandbox.protocol import Entered
-from tilewright.sandbox.targets import find_target
 from tilewright.tasks.spec import Case, CaseRole
 
 _OWN_WORK_S = 300.0  # compiling a baseline with autotuning takes a minute or more
@@ -90,7 +89,7 @@ class GpuJudge:
             driver=version,
             memory_bytes=total,
             free_bytes=free,
-            torch=torch.__version__,
+            torch=str(torch.__version__),
             python=platform.python_version(),
             machine=f"{platform.release()} {platform.machine()}",
         )
@@ -116,6 +115,7 @@ class GpuJudge:
         """
         started = time.monotonic()
         dossier, context = order.dossier, self._ready()
+        self._tell(Busy(what="answering small cases", limit_s=_OWN_WORK_S))
         context.adopt(dossier.binaries)
         examination = examine(dossier, context)
         timed = self._time(dossier, order.occasion) if examination.failure is None else ()
@@ -128,7 +128,7 @@ class GpuJudge:
             stages=examination.stages,
             timing=timing,
             counts=dossier.counts,
-            profile=to_profile(dossier, timed) if timed and failure is None else None,
+            profile=self._profile(dossier, _slowest(timed)) if timed and failure is None else None,
             failure=failure,
             judge_s=time.monotonic() - started,
         )
@@ -160,6 +160,15 @@ class GpuJudge:
             shares = measure_steps(work, timing.candidate.median_us)
             return Timed(timing=timing, shares=shares, failure=find_idle_kernel(work))
 
+    def _profile(self, dossier: Dossier, slowest: Timed) -> Profile | None:
+        """Return where the time of a bench case goes."""
+        if slowest.timing is None or slowest.shares is None:
+            return None
+        target = dossier.recording.target
+        hardware = self._timing(target).benches.hardware.to_hardware(target)
+        shares = slowest.shares
+        return measured_profile(dossier, slowest.timing, shares.steps, min(1.0, shares.own_share), hardware)
+
     def _timing(self, target: str) -> Stopwatch:
         """Return the stopwatch; the first call of a process may measure the device."""
         if self._stopwatch is None:
@@ -183,18 +192,9 @@ class GpuJudge:
         torch.cuda.empty_cache()
 
 
-def to_profile(dossier: Dossier, timed: tuple[Timed, ...]) -> Profile:
-    """Return where the time of the slowest bench case goes: measured steps, and what the cost model makes of them."""
-    slowest = max(
-        (one for one in timed if one.timing is not None and one.shares is not None),
-        key=lambda one: one.timing.candidate.median_us if one.timing else 0.0,
-    )
-    assert slowest.shares is not None
-    steps, own_share = slowest.shares.steps, slowest.shares.own_share
-    if not dossier.counts or not dossier.estimate:
-        return Profile(bound="unknown", own_share=own_share, steps_us=steps, notes=())
-    modelled = diagnose(dossier.recording, dossier.counts, dossier.estimate, find_target(dossier.recording.target))
-    return msgspec.structs.replace(modelled, own_share=min(1.0, own_share), steps_us=steps)
+def _slowest(timed: tuple[Timed, ...]) -> Timed:
+    """Return the bench case that takes longest."""
+    return max(timed, key=lambda one: one.timing.candidate.median_us if one.timing is not None else 0.0)
 
 
 def _probe(device: torch.device) -> None:

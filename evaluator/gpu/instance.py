@@ -8,11 +8,12 @@ import torch
 from tilewright.evaluator.gpu.arena import Arena, Block
 from tilewright.evaluator.gpu.aten import AtenError, AtenStep
 from tilewright.evaluator.gpu.binaries import Binaries
-from tilewright.evaluator.gpu.driver import DriverError, synchronize, upload
+from tilewright.evaluator.gpu.driver import DriverError, download, synchronize, upload
 from tilewright.evaluator.gpu.faults import to_failure
 from tilewright.evaluator.gpu.launch_step import LaunchStep
 from tilewright.evaluator.gpu.packing import PackingError
 from tilewright.evaluator.gpu.placement import lay_out
+from tilewright.evaluator.gpu.windows import elements_window
 from tilewright.evaluator.gpu.zones import find_damage
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import Aten, Buffer, BufferOrigin, Launch, LaunchPlan, View
@@ -52,6 +53,7 @@ class Instance:
         self._blocks: list[Block] = []
         self._scratch: list[Block] = []
         self._loaded = arena.fingerprints.take(())
+        self._specs: dict[int, TensorSpec] = {}
         self._device = torch.device("cuda", arena.device)
         try:
             for buffer in plan.buffers:
@@ -70,8 +72,13 @@ class Instance:
         """Whether all steps can stand in a CUDA graph."""
         return all(step.is_capturable for step in self._steps if isinstance(step, AtenStep))
 
-    def load(self, data: CaseData) -> None:
-        """Fill inputs and parameters with a case's bytes.
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All memory of the instance: the plan's buffers, then kernels' scratch memory."""
+        return (*self._blocks, *self._scratch)
+
+    def load(self, data: CaseData, *, is_watched: bool = True) -> None:
+        """Fill inputs and parameters with a case's bytes; if not watched, `differs` tells changes and no other.
 
         Raises:
             PlanMismatchError: The plan has other inputs or parameters.
@@ -81,7 +88,17 @@ class Instance:
             if len(given) != buffer.bytes:
                 raise PlanMismatchError(f"expected {len(given)} bytes for {buffer.name}; the plan has {buffer.bytes}")
             upload(self._blocks[buffer.index].address, given)
-        self._remember()
+        if is_watched:
+            self._remember()
+
+    def differs(self, data: CaseData) -> tuple[str, ...]:
+        """Return the names of inputs and parameters that do not hold a case's bytes; waits for the device."""
+        filled = (*self._pair(BufferOrigin.INPUT, data.inputs), *self._pair(BufferOrigin.PARAMETER, data.parameters))
+        return tuple(
+            buffer.name
+            for buffer, given in filled
+            if download(self._blocks[buffer.index].address, buffer.bytes) != given
+        )
 
     def load_tensors(
         self, inputs: tuple[torch.Tensor, ...], parameters: tuple[torch.Tensor, ...], case: Case | None = None
@@ -106,6 +123,8 @@ class Instance:
         for (buffer, tensor), spec in zip(pairs, specs, strict=True):
             try:
                 lay_out(tensor, spec, self._blocks[buffer.index])
+                if spec is not None:
+                    self._specs[buffer.index] = spec
             except (ValueError, RuntimeError) as error:
                 raise PlanMismatchError(f"{buffer.name}: {error}") from error
         self._remember()
@@ -167,7 +186,7 @@ class Instance:
             failure = self._try_step(index, stage, announce)
             if failure is not None:
                 return failure
-        return self._find_overwritten(finished, stage) or self._find_stray_writes(stage)
+        return self._find_overwritten(finished, stage) or self.find_stray_writes(stage)
 
     def outputs(self) -> tuple[torch.Tensor, ...]:
         """Return the outputs as device tensors that share the buffers' memory."""
@@ -183,16 +202,15 @@ class Instance:
         """Return which buffer's red zone was written to, with the place, or None; waits for the device."""
         names = [f"buffer {buffer.index} ({buffer.name})" for buffer in self.plan.buffers]
         names += ["a kernel's scratch memory"] * len(self._scratch)
-        blocks = (*self._blocks, *self._scratch)
-        damaged = find_damage(blocks)
+        damaged = find_damage(self.blocks)
         if damaged is None:
             return None
-        where, size = blocks[damaged].red_zone_damage(), blocks[damaged].nbytes
+        where, size = self.blocks[damaged].red_zone_damage(), self.blocks[damaged].nbytes
         return f"{names[damaged]} of {size} bytes, at byte {where}"
 
     def release(self) -> None:
         """Give the buffers back to the arena; tensors of them must not be used any more."""
-        for block in (*self._blocks, *self._scratch):
+        for block in self.blocks:
             self._arena.release(block)
         self._blocks, self._scratch = [], []
 
@@ -228,7 +246,7 @@ class Instance:
                 return self._fail(FailureKind.INPUT_CHANGED, stage, message, _FORWARD_HINT)
         return None
 
-    def _find_stray_writes(self, stage: Stage) -> Failure | None:
+    def find_stray_writes(self, stage: Stage) -> Failure | None:
         """Return that a red zone was written to, if so."""
         damaged = self.red_zones()
         if damaged is None:
@@ -267,7 +285,10 @@ class Instance:
         return (buffer for buffer in self.plan.buffers if buffer.origin is not BufferOrigin.SCRATCH)
 
     def _given(self) -> tuple[torch.Tensor, ...]:
-        return tuple(self._blocks[buffer.index].bytes() for buffer in self._given_buffers())
+        return tuple(
+            elements_window(self._blocks[buffer.index].bytes(), self._specs.get(buffer.index))
+            for buffer in self._given_buffers()
+        )
 
     def _remember(self) -> None:
         self._loaded = self._arena.fingerprints.take(self._given())

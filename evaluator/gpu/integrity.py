@@ -121,7 +121,7 @@ def _is_missed(work: CandidateWork, index: int, *, has_stale: bool) -> bool:
         else:
             first.poison(stream=stream)
         first.replay(stream, without=index)
-        return find_disagreement(first.outputs(), expected, work.bench.case) is not None
+        return find_disagreement([(first.outputs(), expected)], work.bench.case) is not None
     finally:
         work.load(first, 0)
 

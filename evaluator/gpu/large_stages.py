@@ -12,7 +12,8 @@ from tilewright.evaluator.compare import Finding, check_form
 from tilewright.evaluator.dossier import Trials
 from tilewright.evaluator.draws import Draw
 from tilewright.evaluator.gpu.answers import PreparedOnDevice
-from tilewright.evaluator.gpu.context import Rig, Replayable
+from tilewright.evaluator.gpu.arena import FRESH
+from tilewright.evaluator.gpu.context import Replayable, Rig
 from tilewright.evaluator.gpu.influence import Nudge, check_moves
 from tilewright.evaluator.preparation import Unusable
 from tilewright.evaluator.report import CaseResult, ErrorMeasure, Place, StageResult, Verdict
@@ -22,8 +23,7 @@ from tilewright.sandbox.plan import LaunchPlan
 from tilewright.sandbox.protocol import Entered
 from tilewright.tasks.spec import Case, CaseRole, KernelTask, Layout, Values
 
-# NaN in every floating type; then NaN in float16 but a large finite number in float32 and bfloat16.
-_POISON = 0xFF
+# NaN in float16 but a large finite number in float32 and bfloat16.
 _OTHER_POISON = 0x7F
 _REPEATS = 2
 _CHANGED_HINT = "write to memory that forward allocates"
@@ -134,7 +134,7 @@ class _Judging:
     def _nudge(self, instance: Replayable, case: Case, nudges: tuple[Nudge, ...]) -> Failure | None:
         for nudge in nudges:
             instance.load_tensors(nudge.inputs, nudge.parameters, case)
-            instance.poison(_POISON)
+            instance.poison(FRESH)
             failure = instance.try_replay(Stage.STABILITY, self.context.announce)
             if failure is not None:
                 return failure
@@ -155,23 +155,22 @@ class _Judging:
             return _Outcome(error=None, note="", failure=structs.replace(opened, stage=stage))
         with closing(_Released(opened)):
             opened.load_tensors(prepared.inputs, prepared.parameters, case)
-            outcome = self._run(stage, prepared, opened, _POISON)
+            outcome = self._run(stage, prepared, opened)
             if outcome.failure is None and stage is Stage.DETERMINISM:
                 failure = self._repeat(prepared, opened)
                 return _Outcome(error=outcome.error, note=outcome.note, failure=failure)
             return outcome
 
-    def _run(self, stage: Stage, prepared: PreparedOnDevice, instance: Replayable, poison: int) -> _Outcome:
-        """Replay loaded inputs once and judge what came out."""
+    def _run(self, stage: Stage, prepared: PreparedOnDevice, instance: Replayable) -> _Outcome:
+        """Replay loaded inputs once on fresh, and so poisoned, memory and judge what came out."""
         case = prepared.case
-        instance.poison(poison)
         failure = instance.try_replay(stage, self.context.announce)
         if failure is not None:
             return _Outcome(error=None, note="", failure=_with_far_hint(failure, case))
         finding = _check_inputs(instance)
         if finding is not None:
             return _Outcome(error=None, note="", failure=_to_failure(finding, stage, case.name))
-        compared = prepared.compare(instance.outputs(), poison)
+        compared = prepared.compare(instance.outputs(), FRESH)
         found = compared.comparison.finding
         failure = _with_far_hint(_to_failure(found, stage, case.name), case) if found is not None else None
         return _Outcome(error=compared.comparison.error, note=compared.note, failure=failure)
@@ -181,7 +180,7 @@ class _Judging:
         first = tuple(one.clone() for one in instance.outputs())
         stage = Stage.DETERMINISM
         for _ in range(_REPEATS):
-            instance.poison(_POISON)
+            instance.poison(FRESH)
             failure = instance.try_replay(stage, self.context.announce)
             failure = failure or self._differs(prepared, first, instance, "a repeat in the same buffers")
             if failure is not None:
@@ -208,7 +207,7 @@ class _Judging:
         first: tuple[torch.Tensor, ...],
         instance: Replayable,
         where: str,
-        poison: int = _POISON,
+        poison: int = FRESH,
     ) -> Failure | None:
         """Return the failure of outputs that are not the first ones; where bits may differ, of wrong ones."""
         stage, name = Stage.DETERMINISM, prepared.case.name

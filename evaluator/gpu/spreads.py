@@ -10,7 +10,7 @@ from tilewright.evaluator.report import PairedRatio, TimeSpan
 
 Samples = npt.NDArray[np.float64]
 
-_RESAMPLES = 2000
+_RESAMPLES = 1000
 _CONFIDENCE = 0.95
 
 

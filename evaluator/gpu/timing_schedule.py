@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 # A replay of a graph shorter than this would be timed with the cost of starting it.
-_SHORTEST_REPLAY_US = 160.0
+_SHORTEST_REPLAY_US = 120.0
 _MOST_SETS = 64
 # Input sets of a case cover this many times the second-level cache.
 _CACHE_TIMES = 2
@@ -41,8 +41,8 @@ class TimingBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @staticmethod
     def search() -> "TimingBudget":
-        """Return the budget of a candidate among thousands: about 15 ms of GPU time, good to 2 %."""
-        return TimingBudget(timed_ms=8.0, warm_ms=2.0, fewest_pairs=6, most_pairs=40, windows=2)
+        """Return the budget of a candidate among thousands: about 10 ms of GPU time, good to 2 %."""
+        return TimingBudget(timed_ms=3.0, warm_ms=1.0, fewest_pairs=6, most_pairs=30, windows=2)
 
     @staticmethod
     def final() -> "TimingBudget":

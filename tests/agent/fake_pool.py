@@ -11,7 +11,7 @@ import msgspec
 from archive_samples import make_environment, make_failure, make_recording, make_report
 
 from tilewright.evaluator.occasion import Occasion
-from tilewright.evaluator.pool import EvaluationLostError
+from tilewright.evaluator.pool import EvaluationLostError, Triage
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
 from tilewright.evaluator.static import check
@@ -62,7 +62,9 @@ class FakePool:
         recording = make_recording(candidate, cell=cell, binary=f"{candidate.source}{knobs}")
         return msgspec.structs.replace(recording, knobs=_knobs(candidate.source))
 
-    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+    async def judge(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, triage: Triage | None = None
+    ) -> Report:
         self.judged.append(candidate.id)
         await self._work()
         if _digest(candidate.id) % 7 == 0:

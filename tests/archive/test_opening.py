@@ -25,7 +25,7 @@ from tilewright.archive.errors import (
     UnknownRunError,
 )
 from tilewright.archive.location import parse_location
-from tilewright.archive.migrations import find_version, migrate
+from tilewright.archive.migrations import MIGRATIONS, find_version, migrate
 from tilewright.archive.store import Archive, open_archive
 from tilewright.archive.verify import verify
 
@@ -234,9 +234,9 @@ def test_an_older_archive_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Pat
     path = tmp_path / "a.db"
     fill(path)
     with open_archive(path, writable=True) as archive, archive.writing() as connection:
-        migrate(connection, archive.location, (add_note,))
-        migrate(connection, archive.location, (add_note,))
-        assert find_version(connection, archive.location) == 2
+        migrate(connection, archive.location, (*MIGRATIONS, add_note))
+        migrate(connection, archive.location, (*MIGRATIONS, add_note))
+        assert find_version(connection, archive.location) == 2 + len(MIGRATIONS)
         assert connection.execute(text("SELECT name, note FROM run")).all() == [("first", None)]
 
 
@@ -250,11 +250,42 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path):
     fill(path)
     with open_archive(path, writable=True) as archive:
         with pytest.raises(ArchiveError, match="half-way"), archive.writing() as connection:
-            migrate(connection, archive.location, (fail_to_migrate,))
+            migrate(connection, archive.location, (*MIGRATIONS, fail_to_migrate))
         with archive.reading() as connection:
-            assert find_version(connection, archive.location) == 1
+            assert find_version(connection, archive.location) == 1 + len(MIGRATIONS)
             columns = [row.name for row in connection.execute(text("PRAGMA table_info(run)"))]
     assert "note" not in columns
+
+
+def shape_of(path: Path) -> dict[str, list[object]]:
+    """Return the columns, foreign keys and indices of every table."""
+    with sqlite3.connect(path) as database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # the first columns of these lists number the rows, in no promised order
+        pragmas = {"table_info": 0, "foreign_key_list": 2, "index_list": 1}
+        return {
+            table: [
+                sorted((row[first:] for row in database.execute(f"PRAGMA {name}({table})")), key=repr)
+                for name, first in pragmas.items()
+            ]
+            for table in tables
+        }
+
+
+def test_an_archive_of_every_older_version_ends_with_the_tables_of_a_new_one(tmp_path: Path):
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    run_id = fill(old)
+    fill(new)
+    with sqlite3.connect(old) as database:
+        for table in ("rejudgement", "kernel_binary", "dossier"):
+            database.execute(f"DROP TABLE {table}")
+        database.execute("UPDATE archive_version SET version = 1")
+    with pytest.raises(ArchiveVersionError, match="has 1: open it once for writing"):
+        open_archive(old, writable=False)
+    with open_archive(old, writable=True) as archive:
+        assert archive.best(run_id, TASK.id).fitness == 0.02
+        assert verify(archive) == ()
+    assert shape_of(old) == shape_of(new)
 
 
 def test_an_unknown_run_is_named(tmp_path: Path):

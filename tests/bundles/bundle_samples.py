@@ -12,6 +12,7 @@ from fake_pool import FakePool
 from tilewright.agent.ask_tell import Wish, ask
 from tilewright.agent.budget import parse_budget
 from tilewright.agent.bundle_import import Imported, import_results
+from tilewright.agent.bundle_judging import judge_all
 from tilewright.agent.campaign import begin, plan_search
 from tilewright.agent.config import RunConfig
 from tilewright.agent.progress import Silence
@@ -20,10 +21,12 @@ from tilewright.archive.records import StepKey
 from tilewright.archive.store import Archive
 from tilewright.archive.store_dossiers import RecordedStep
 from tilewright.evaluator.bundle import Bundle, BundleSize, Header, Ticket, Ticketed, write_bundle
-from tilewright.evaluator.bundle_judge import Progress, judge_bundle
+from tilewright.evaluator.bundle_judge import Progress
 from tilewright.evaluator.bundle_results import Results
 from tilewright.evaluator.dossier import Binary, Dossier, Trials
 from tilewright.evaluator.draws import Draw, StageDraws
+from tilewright.evaluator.occasion import Occasion
+from tilewright.evaluator.pool import Triage
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Environment, Report, TimeKind
 from tilewright.sandbox.failure import Stage
@@ -97,9 +100,16 @@ class FakeRecorder(FakePool):
 class InPlacePool(FakeRecorder):
     """Judges in place what the recorder and the fake judge judge in two places."""
 
-    async def judge(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Report:
+    async def judge(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, triage: Triage | None = None
+    ) -> Report:
         outcome = await self.prepare(task, candidate, recording)
         return outcome if isinstance(outcome, Report) else verdict(candidate)
+
+    async def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
+        return verdict(candidate)
 
 
 def verdict(candidate: Candidate) -> Report:
@@ -116,25 +126,53 @@ class FakeJudge:
     Args:
         before: Called with the number of each judgement before it is made; may raise.
         environment: Where it says that it judges.
+        again: What judging again finds; the same if absent.
     """
 
-    def __init__(self, before: Callable[[int], None] = lambda _: None, environment: Environment | None = None) -> None:
-        self.judged: list[str] = []
-        self.confirmed: list[str] = []
+    def __init__(
+        self,
+        before: Callable[[int], None] = lambda _: None,
+        environment: Environment | None = None,
+        again: Callable[[Candidate], Report] = verdict,
+    ) -> None:
+        self.judged: list[Dossier] = []
+        self.judged_again: list[tuple[Dossier, Occasion]] = []
         self._before = before
         self._environment = environment or make_environment()
+        self._again = again
 
     def environment(self) -> Environment:
         return self._environment
 
-    def judge(self, dossier: Dossier) -> Report:
-        self._before(len(self.judged))
-        self.judged.append(dossier.candidate.id)
-        return msgspec.structs.replace(verdict(dossier.candidate), environment_id=self._environment.id)
+    def judge(self, dossier: Dossier, occasion: Occasion = Occasion.SEARCH) -> Report:
+        if occasion is Occasion.SEARCH:
+            self._before(len(self.judged))
+            self.judged.append(dossier)
+            report = verdict(dossier.candidate)
+        else:
+            self.judged_again.append((dossier, occasion))
+            report = self._again(dossier.candidate)
+        return msgspec.structs.replace(report, environment_id=self._environment.id)
 
-    def confirm(self, dossier: Dossier) -> Report:
-        self.confirmed.append(dossier.candidate.id)
-        return self.judge(dossier)
+    @property
+    def ids(self) -> list[str]:
+        return [one.candidate.id for one in self.judged]
+
+
+class EchoJudge(FakeJudge):
+    """Finds what the interpreter and the cost model found."""
+
+    def judge(self, dossier: Dossier, occasion: Occasion = Occasion.SEARCH) -> Report:
+        return Report(
+            candidate_id=dossier.candidate.id,
+            environment_id=self.environment().id,
+            stages=dossier.interpreted,
+            timing=dossier.estimate,
+            counts=dossier.counts,
+            profile=make_report(dossier.candidate).profile,
+            failure=None,
+            judge_s=0.1,
+        )
 
 
 def make_config(budget: str = "400c", seed: int = 5) -> RunConfig:
@@ -171,7 +209,7 @@ def to_ticket(key: StepKey) -> Ticket:
 
 def judge_here(path: Path, results: Path, judge: FakeJudge | None = None) -> Progress:
     with Bundle(path) as bundle:
-        return judge_bundle(bundle, results, judge or FakeJudge())
+        return judge_all(bundle, results, judge or FakeJudge(), lambda _: None)
 
 
 def tell_here(archive: Archive, path: Path) -> Imported:

@@ -11,12 +11,13 @@ from torch_candidates import LAYOUTS, TRANSFORMS, TYPES
 from tilewright.evaluator.dossier import Trials
 from tilewright.evaluator.draws import Draw
 from tilewright.evaluator.gpu.answers import Answers
+from tilewright.evaluator.gpu.batch_runner import CaseRunner
 from tilewright.evaluator.gpu.context import Announce, Replayable
 from tilewright.evaluator.gpu.large_stages import run_large_stages
 from tilewright.evaluator.large_budget import LargeBudget
 from tilewright.evaluator.large_cases import plan_large
 from tilewright.evaluator.preparation import Preparations
-from tilewright.evaluator.stages import Runner, StagesOutcome
+from tilewright.evaluator.stages import StagesOutcome
 from tilewright.sandbox.failure import Failure, Stage
 from tilewright.sandbox.plan import Buffer, BufferOrigin, LaunchPlan, View
 from tilewright.sandbox.protocol import Entered
@@ -98,6 +99,7 @@ class TorchInstance:
         self._inputs: list[Tensor] = []
         self._kept: list[Tensor] = []
         self._parameters: dict[str, Tensor] = {}
+        self.poison()
 
     @property
     def plan(self) -> LaunchPlan:
@@ -159,7 +161,7 @@ class TorchRig:
     def announce(self, entered: Entered) -> None:
         self.entered.append(entered)
 
-    def runner(self, plans: Mapping[str, LaunchPlan]) -> Runner:
+    def runner(self, plans: Mapping[str, LaunchPlan]) -> CaseRunner:
         raise NotImplementedError
 
     def open(self, plan: LaunchPlan) -> Replayable | Failure:

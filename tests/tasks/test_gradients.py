@@ -69,8 +69,13 @@ def test_gradients_are_those_of_autograd() -> None:
 
 @pytest.mark.parametrize(
     ("layout", "strides", "offset"),
-    [(Layout.TRANSPOSED, (1, 3), 0), (Layout.SLICED, (10, 1), 0), (Layout.OFFSET, (5, 1), 1), (Layout.EXPANDED, (0, 1), 0)],
-)  # fmt: skip
+    [
+        (Layout.TRANSPOSED, (1, 3), 0),
+        (Layout.SLICED, (10, 1), 0),
+        (Layout.OFFSET, (5, 1), 1),
+        (Layout.EXPANDED, (0, 1), 0),
+    ],
+)
 def test_grad_outputs_are_laid_out_as_the_case_says(layout: Layout, strides: tuple[int, ...], offset: int) -> None:
     case = make(RELU + ASK, layout=layout, rows=3, cols=5)
     grad = tensors(RELU + ASK, case)[1]

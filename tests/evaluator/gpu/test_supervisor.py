@@ -15,6 +15,7 @@ from tilewright.evaluator.dossier import Dossier, Trials
 from tilewright.evaluator.gpu.errors import DeviceGoneError, JudgeFaultError
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
+from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.report import CaseResult, Place, StageResult, TimeKind, Verdict
 from tilewright.sandbox.failure import FailureKind, Stage
 
@@ -51,7 +52,16 @@ def test_a_child_lives_for_many_candidates(supervisor: GpuSupervisor) -> None:
 
 def test_a_confirmation_is_made_by_a_child_that_met_no_other_candidate(supervisor: GpuSupervisor) -> None:
     supervisor.judge(dossier("right"))
-    assert supervisor.confirm(msgspec.msgpack.encode(dossier("right"))).judge_s == 1
+    assert supervisor.judge(msgspec.msgpack.encode(dossier("right")), Occasion.ELITE).judge_s == 1
+    assert supervisor.confirm(dossier("right")).judge_s == 1
+
+
+def test_a_confirmation_leaves_the_waiting_child_as_it_was(supervisor: GpuSupervisor) -> None:
+    supervisor.judge(dossier("right"))
+    failure = supervisor.judge(dossier("crash"), Occasion.ELITE).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.CRASH
+    assert supervisor.judge(dossier("right")).judge_s == 2
 
 
 def test_the_environment_is_measured_and_names_the_device_and_its_driver(supervisor: GpuSupervisor) -> None:
@@ -129,8 +139,9 @@ def test_a_device_that_is_lost_with_a_candidate_is_no_verdict_on_it(supervisor: 
 
 def test_a_killed_zygote_is_replaced(supervisor: GpuSupervisor) -> None:
     supervisor.judge(dossier("right"))
-    assert supervisor._zygote is not None
-    os.kill(supervisor._zygote.pid, 9)
+    zygote = supervisor._search._zygote
+    assert zygote is not None
+    os.kill(zygote.pid, 9)
     assert supervisor.judge(dossier("right")).failure is None
 
 

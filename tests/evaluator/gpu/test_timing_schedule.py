@@ -31,14 +31,16 @@ def test_the_order_follows_from_the_seed_alone() -> None:
 
 def test_repeats_are_the_same_for_every_candidate_that_is_not_slower() -> None:
     budget = TimingBudget.search()
-    # 8 ms over turns of 160 + 160 us: 25 pairs, made even
-    assert {count_pairs(budget, 160, one) for one in (1, 80, 160, 240, 320)} == {26}
+    # 3 ms over turns of 120 + 120 us: 12.5 pairs
+    assert {count_pairs(budget, 120, one) for one in (1, 80, 120, 200, 240)} == {12}
+    # over turns of 100 + 100 us: 15, made even
+    assert count_pairs(budget, 100, 100) == 16
 
 
 def test_a_much_slower_candidate_gets_fewer_repeats_but_never_too_few() -> None:
     budget = TimingBudget.search()
-    assert count_pairs(budget, 160, 640) == 10  # 8 ms over 800 us
-    assert count_pairs(budget, 160, 1e6) == budget.fewest_pairs
+    assert count_pairs(budget, 60, 240) == 10  # 3 ms over 300 us
+    assert count_pairs(budget, 60, 1e6) == budget.fewest_pairs
 
 
 def test_repeats_have_an_upper_limit() -> None:
@@ -46,8 +48,8 @@ def test_repeats_have_an_upper_limit() -> None:
 
 
 def test_sets_cover_twice_the_cache_and_run_long_enough() -> None:
-    # 120 MiB of cache twice covered by 64 MiB each: 2; at 16 us each, 160 us take 10
-    assert count_sets(64 * MIB, 60 * MIB, 16, 1 << 37) == 10
+    # 120 MiB of cache twice covered by 64 MiB each: 2; at 16 us each, 120 us take 8
+    assert count_sets(64 * MIB, 60 * MIB, 16, 1 << 37) == 8
     assert count_sets(8 * MIB, 60 * MIB, 1000, 1 << 37) == 15
     assert count_sets(1 << 30, 60 * MIB, 1e4, 1 << 37) == 2
 
