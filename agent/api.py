@@ -182,7 +182,7 @@ def evaluate(
     chosen, source, file = parse_knobs(knobs), read_kernel(kernel), single_file(task)
     judging = choose_judging(goal.name)
     if judging.reason:
-        observer.preparing(f"times will be estimated: {judging.reason}")
+        observer.remark(f"times are estimated: {judging.reason}")
     observer.preparing(f"judging {kernel.name} on {file.stem}")
     known = load_task(file)
     from tilewright.evaluator.judge import judge_once  # loads torch: after the mistakes that need none
@@ -204,7 +204,7 @@ def _conduct(
 
     config = msgspec.json.decode(record.config_json, type=RunConfig)
     if judging.reason:
-        observer.preparing(f"times will be estimated: {judging.reason}")
+        observer.remark(f"times are estimated: {judging.reason}")
     observer.preparing("starting workers")
     with ray_cluster(cpus=config.places, gpus=judging.uuids, address=config.ray_address):
         from tilewright.evaluator.ray_pool import RayPool

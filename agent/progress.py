@@ -47,6 +47,10 @@ class Observer(Protocol):
         """Something that takes seconds begins, such as starting workers."""
         ...
 
+    def remark(self, what: str) -> None:
+        """Something is to be known before the run, such as why times are estimated."""
+        ...
+
     def environment(self, environment: Environment) -> None:
         """Candidates will be judged here."""
         ...
@@ -68,6 +72,9 @@ class Silence:
     """An observer that shows nothing."""
 
     def preparing(self, what: str) -> None:
+        """Show nothing."""
+
+    def remark(self, what: str) -> None:
         """Show nothing."""
 
     def environment(self, environment: Environment) -> None:
@@ -154,6 +161,10 @@ class PlainLines:
         """Print what begins."""
         self._print(f"{what} ...")
 
+    def remark(self, what: str) -> None:
+        """Print it."""
+        self._print(what)
+
     def environment(self, environment: Environment) -> None:
         """Print where candidates are judged, and whether times are estimated."""
         self._print(_place(environment))
@@ -203,6 +214,10 @@ class LiveView:
     def preparing(self, what: str) -> None:
         """Show what begins."""
         self._what = what
+
+    def remark(self, what: str) -> None:
+        """Print it above the view."""
+        self._console.print(what, markup=False, highlight=False)
 
     def environment(self, environment: Environment) -> None:
         """Show where candidates are judged."""

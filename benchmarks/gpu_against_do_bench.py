@@ -2,6 +2,10 @@
 
 For the first bench case of each dossier: the stopwatch's time, the median of `triton.testing.do_bench` over replays of
 the same plan on one input set, and with `--ncu` the duration that Nsight Compute reads, kernels of a plan summed.
+
+They do not measure the same thing. do_bench empties the cache by writing 256 MB, whose write-back falls into the timed
+kernel, and counts the start of a launch; ncu counts one kernel alone, whose results may stay in the cache.
+Ours is the time of one set in a steady stream of them: gaps and write-back included, nobody else's write-back.
 """
 
 import argparse

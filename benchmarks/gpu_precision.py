@@ -96,6 +96,7 @@ def show(samples: list[Sample]) -> None:
             f"{statistics.median(ratios):7.4f} {relative_spread(ratios):8.3%} {statistics.median(widths):9.4f} "
             f"{statistics.median(one.wall_s for one in mine) * 1e3:7.1f}"
         )
+        print("    " + " ".join(f"{one:.2f}" for one in times))
     print(samples[-1].timing.notes)
 
 

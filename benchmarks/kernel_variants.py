@@ -1,4 +1,4 @@
-"""Many different kernels for one task: the library's sketches with the knobs that they declare, then with wider ones."""
+"""Many different kernels for one task: the sketches with the knobs that they declare, then with wider ones."""
 
 import ast
 import itertools

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.evaluator.builder import BuildCache, Builder, build
-from tilewright.evaluator.judge import Sandboxes
 from tilewright.evaluator.preparation import Preparations
 from tilewright.evaluator.recording import Recording
+from tilewright.evaluator.sandboxes import Sandboxes
 from tilewright.evaluator.stages import run_stages
 from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.mode import ZygoteMode

@@ -9,6 +9,7 @@ from tilewright.evaluator.assembly import Cubin, assemble
 from tilewright.evaluator.occupancy import occupancy
 from tilewright.evaluator.recording import KernelBuild, KernelFacts
 from tilewright.evaluator.sass import read_machine_code
+from tilewright.evaluator.static_ptx import forbidden_read
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import Launch
 from tilewright.sandbox.protocol import Ptx
@@ -34,8 +35,11 @@ def build_kernel(ptx: Ptx, launch: Launch, target: Target) -> BuiltKernel | Fail
         target: The GPU.
 
     Returns:
-        The build, or the candidate's fault: COMPILE_ERROR, TIME_LIMIT, PROTOCOL or RESOURCES.
+        The build, or the candidate's fault: FORBIDDEN, COMPILE_ERROR, TIME_LIMIT, PROTOCOL or RESOURCES.
     """
+    forbidden = forbidden_read(ptx.text, launch.kernel, target.backend)
+    if forbidden is not None:
+        return forbidden
     if target.backend == "hip":
         return _from_amdgcn(ptx, launch, target)
     cubin = assemble(ptx, target)

@@ -65,6 +65,8 @@ class Preparations:
     def keep(self, task: KernelTask, seed: int, stages: tuple[StageDraws, ...]) -> None:
         """Use stages that were planned elsewhere, such as those that a recorded candidate has plans for."""
         self._plans[self._id(task), seed] = stages
+        if len(self._plans) > self._limit:
+            self._plans.popitem(last=False)
 
     def prepare(self, task: KernelTask, chosen: Draw) -> Prepared | Unusable:
         """Return a case's data and answer.

@@ -122,10 +122,14 @@ class RayPool:
         settings: What each judge needs to know.
         places: Workers, each on one CPU.
         gpus: GPUs that measure what the workers have prepared; 0: times are estimated.
+        on_gpus: Limits of the judges on GPUs; who records and where things are kept is filled in.
     """
 
-    def __init__(self, settings: JudgeSettings, places: int, *, gpus: int = 0) -> None:
+    def __init__(
+        self, settings: JudgeSettings, places: int, *, gpus: int = 0, on_gpus: GpuSettings | None = None
+    ) -> None:
         self._settings = msgspec.msgpack.encode(settings)
+        self._on_gpus = on_gpus or GpuSettings()
         self._cache = settings.cache
         self._places = places
         self._gpu_count = gpus
@@ -149,8 +153,8 @@ class RayPool:
         if self._environment is None:
             self._environment = await self._call("environment", Environment)
             if self._gpu_count:
-                settings = GpuSettings(recorder=self._environment, cache=self._cache)
-                self._gpus = RayGpus(settings, self._gpu_count)
+                on_gpus = msgspec.structs.replace(self._on_gpus, recorder=self._environment, cache=self._cache)
+                self._gpus = RayGpus(on_gpus, self._gpu_count)
                 self._environment = await self._gpus.environment()
         return self._environment
 

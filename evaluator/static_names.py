@@ -105,8 +105,10 @@ IMPORT_TIME_NAMES = frozenset(
         "torch.cuda",
     )
 )
-# Modules and decorators that Triton's own modules hold, by the last part of a dotted name.
-FORBIDDEN_TRITON_PARTS = words("core standard os sys wraps builtins inspect functools types semantic warnings")
+# Modules and decorators that Triton's own modules hold, and its clock and processor number, by a part of a dotted name.
+FORBIDDEN_TRITON_PARTS = words(
+    "core standard os sys wraps builtins inspect functools types semantic warnings globaltimer smid"
+)
 
 FORBIDDEN_BUILTINS = words(
     "getattr setattr delattr eval exec compile __import__ open globals locals vars dir input breakpoint memoryview "

@@ -148,7 +148,8 @@ class Answers:
         return self._task_id, chosen.seed, chosen.case.name, chosen.probe
 
     def _kept_bytes(self) -> int:
-        return sum(one.nbytes for one in self._cases.values() if isinstance(one, PreparedOnDevice))
+        nudges = sum(nudge.own_bytes for each in self._nudges.values() for nudge in each)
+        return nudges + sum(one.nbytes for one in self._cases.values() if isinstance(one, PreparedOnDevice))
 
     def _prepare(self, task: KernelTask, chosen: Draw) -> PreparedOnDevice | Unusable:
         name = chosen.case.name

@@ -155,19 +155,18 @@ def measure_baselines(works: BaselineWorks, flush: Callable[[], None]) -> tuple[
 
 
 def import_compiler() -> None:
-    """Import PyTorch's compiler, which takes seconds: a process that forks judges does it once for all of them.
+    """Import the larger part of PyTorch's compiler, seconds of it: a process that forks judges does it for all of them.
 
-    Nothing is started and no CUDA context made: left alone, the import starts processes that compile.
+    Only what starts no thread and touches no device: the rest would leave a thread of CUDA's behind, and is imported
+    where something is compiled.
     """
-    os.environ["TORCH_WARM_POOL"] = "0"
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else asking whether there is a device makes forks unusable
-    import torch._inductor.compile_fx
-    import torch._inductor.select_algorithm  # noqa: F401 - the slow part of what autotuning imports
+    import torch._dynamo  # noqa: F401 - loading it is the point
 
 
 def prepare_compiler(settings: CompilerSettings) -> None:
     """Point the compiler at its folder and set how many processes it may start; once, before the first compilation."""
-    import_compiler()
+    os.environ["TORCH_WARM_POOL"] = "0"  # else the import starts as many processes that compile as there are CPUs
+    # not at the top: see `import_compiler`
     import torch._inductor.config as inductor
     import torch._inductor.select_algorithm as selection
 

@@ -196,9 +196,6 @@ def _start(device: str, settings: GpuSettings, descriptor: int) -> "subprocess.P
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the numbers that nvidia-smi and Ray mean
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking whether there is a GPU makes no context before the fork
     }
-    if settings.cache:
-        environment["TORCHINDUCTOR_CACHE_DIR"] = str(Path(settings.cache, "inductor"))
-        environment["TRITON_CACHE_DIR"] = str(Path(settings.cache, "triton"))
     # -s -P: nothing from the user's home or the working directory shadows a module.
     command = [sys.executable, "-s", "-P", "-c", _SERVE, str(descriptor), msgspec.json.encode(settings).decode()]
     return subprocess.Popen(

@@ -2,7 +2,6 @@
 
 import gc
 import platform
-import tempfile
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.gpu import driver
 from tilewright.evaluator.gpu.arena import ArenaFullError
+from tilewright.evaluator.gpu.baselines import import_compiler
 from tilewright.evaluator.gpu.candidate_work import CandidateWork
 from tilewright.evaluator.gpu.child_protocol import Broken, Busy, Device, JudgeOrder, Tell
 from tilewright.evaluator.gpu.context import DeviceContext
@@ -36,7 +36,8 @@ _PROBE_ELEMENTS = 1 << 20
 
 
 def warm() -> None:
-    """Import what a first candidate would have to wait for; the modules above are it."""
+    """Import what a first candidate would have to wait for: the modules above, and the baselines' compiler."""
+    import_compiler()
 
 
 def start(settings: GpuSettings, tell: Tell) -> "GpuJudge":
@@ -61,10 +62,11 @@ class GpuJudge:
     """
 
     def __init__(self, settings: GpuSettings, tell: Tell) -> None:
-        self._cache = settings.cache or tempfile.mkdtemp(prefix="tilewright-judge-")
+        self._cache = settings.cache
         self._tell = tell
         self._context: DeviceContext | None = None
         self._stopwatch: Stopwatch | None = None
+        self._target = ""
 
     def device(self) -> Device:
         """Make the context, see that the device computes what it should, and describe it.
@@ -83,9 +85,10 @@ class GpuJudge:
                 version = vitals.driver
         except (driver.CudaMissingError, driver.DriverError, VitalsError, RuntimeError) as error:
             raise UnfitError(str(error).splitlines()[0]) from error
+        self._target = f"cuda:{properties.major}{properties.minor}"
         return Device(
             name=properties.name,
-            target=f"cuda:{properties.major}{properties.minor}",
+            target=self._target,
             driver=version,
             memory_bytes=total,
             free_bytes=free,
@@ -104,7 +107,7 @@ class GpuJudge:
 
     def gauge(self) -> bytes:
         """Return the device's rates as JSON of `MeasuredHardware`, measured if they are not known yet."""
-        return msgspec.json.encode(self._timing("").benches.hardware)
+        return msgspec.json.encode(self._timing(self._target).benches.hardware)
 
     def judge(self, order: JudgeOrder) -> Report:
         """Run the stages; time and profile a candidate that passes them.
@@ -187,7 +190,7 @@ class GpuJudge:
 
     def _make_room(self) -> None:
         self._ready().answers.forget()
-        self._timing("").benches.forget()
+        self._timing(self._target).benches.forget()
         gc.collect()
         torch.cuda.empty_cache()
 

@@ -50,12 +50,14 @@ class Nudge:
         inputs: The tensors among the inputs.
         parameters: The parameters, in the case's order.
         moves: What must move, by output; nothing where the change makes no clear difference.
+        own_bytes: Device memory of what is not the unchanged question's.
     """
 
     name: str
     inputs: tuple[torch.Tensor, ...]
     parameters: tuple[torch.Tensor, ...]
     moves: tuple[Moves, ...]
+    own_bytes: int
 
     @property
     def is_clear(self) -> bool:
@@ -83,14 +85,13 @@ def derive_nudges(
             continue  # the reference refuses these numbers: nothing can be said
         moves = tuple(_moves(one, flatten(new)) for one, new in zip(answer.outputs, after, strict=True))
         state = other.model.state_dict()
-        nudges.append(
-            Nudge(
-                name=name,
-                inputs=tuple(one for one in other.inputs if isinstance(one, torch.Tensor)),
-                parameters=tuple(state[one.name] for one in question.case.parameters),
-                moves=moves,
-            )
+        inputs = tuple(one for one in other.inputs if isinstance(one, torch.Tensor))
+        parameters = tuple(state[one.name] for one in question.case.parameters)
+        own = inputs if other.model is question.model else parameters
+        nudge = Nudge(
+            name=name, inputs=inputs, parameters=parameters, moves=moves, own_bytes=sum(one.nbytes for one in own)
         )
+        nudges.append(nudge)
     return tuple(nudges)
 
 

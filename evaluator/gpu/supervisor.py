@@ -1,10 +1,12 @@
 """Keep one judge child alive for one GPU: watch it, kill it when it hangs, replace it when it ends."""
 
 import time
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 import msgspec
+from msgspec import structs
 
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.environment import measured_environment
@@ -36,6 +38,10 @@ class GpuSupervisor:
 
     def __init__(self, device: int | str = 0, settings: GpuSettings | None = None) -> None:
         self._settings = settings or GpuSettings()
+        self._own_cache: TemporaryDirectory[str] | None = None
+        if not self._settings.cache:
+            self._own_cache = TemporaryDirectory(prefix="tilewright-judge-")
+            self._settings = structs.replace(self._settings, cache=self._own_cache.name)
         self._search = ChildLine(str(device), self._settings)
         self._again = ChildLine(str(device), self._settings)
         self._environment: Environment | None = None
@@ -54,6 +60,8 @@ class GpuSupervisor:
         """End all processes. Harmless when done already."""
         self._search.close()
         self._again.close()
+        if self._own_cache is not None:
+            self._own_cache.cleanup()
 
     def device(self) -> Device:
         """Describe the device.

@@ -103,6 +103,13 @@ class TestMachineCode:
         assert facts.mix.branches_back > 0
         assert facts.grid_rank_loops
 
+    def test_what_lies_in_loops_is_told_from_what_runs_once(self) -> None:
+        looped, straight = built("instructions").build.facts.mix, built("softmax").build.facts.mix
+        assert 0 < looped.loop_total < looped.total
+        assert 0 < looped.loop_load_bytes <= looped.load_bytes
+        assert (straight.loop_total, straight.loop_load_bytes) == (0, 0)
+        assert straight.load_bytes == 16 * straight.global_loads_128
+
     def test_the_hash_ignores_names(self) -> None:
         recorded = record("softmax")
         launch = recorded.plans[0].launches[0]

@@ -3,7 +3,6 @@
 import multiprocessing
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from itertools import batched
 from pathlib import Path
 
 import msgspec
@@ -60,7 +59,7 @@ def prepare_all(
     orders = [
         Order(task=task, entries=some, settings=settings)
         for task, every in by_task.items()
-        for some in batched(every, _BATCH)
+        for some in (tuple(every[first : first + _BATCH]) for first in range(0, len(every), _BATCH))
     ]
     context = multiprocessing.get_context("spawn")  # a fork would copy what pytest and torch hold
     with ProcessPoolExecutor(min(processes, len(orders)), mp_context=context) as pool:

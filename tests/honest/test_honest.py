@@ -20,7 +20,7 @@ from tilewright.tasks.suite import find_task_files
 KERNELS = tuple(sorted((Path(__file__).parent / "kernels").glob("*.py")))
 FILES = {path.stem: path for path in find_task_files("core")}
 DAY = datetime.datetime.now(tz=datetime.UTC).date().toordinal()
-SEED = DAY
+SEED = 0
 
 
 def kernels_of(title: str) -> tuple[Path, ...]:

@@ -1,6 +1,6 @@
 # hack: 3 a kernel that reads the clock
 # task: softmax
-# expect: SKIPPED smoke
+# expect: FORBIDDEN static
 import torch
 import torch.nn as nn
 import triton

@@ -50,7 +50,7 @@ class FakeWork:
     def judge(self, order: JudgeOrder) -> Report:
         self._judged += 1
         self._tell(Entered(stage=Stage.SHAPES, case=CASE))
-        failure = getattr(self, "_" + order.dossier.candidate.source)()
+        failure = getattr(self, "_" + order.dossier.candidate.source, self._right)()
         return Report(
             candidate_id=order.dossier.candidate.id, environment_id=order.environment_id, stages=(), timing=(),
             counts=(), profile=None, failure=failure, judge_s=float(self._judged),

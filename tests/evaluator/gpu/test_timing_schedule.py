@@ -54,6 +54,11 @@ def test_sets_cover_twice_the_cache_and_run_long_enough() -> None:
     assert count_sets(1 << 30, 60 * MIB, 1e4, 1 << 37) == 2
 
 
+def test_several_sets_are_taken_while_a_replay_stays_short() -> None:
+    assert count_sets(128 * MIB, 60 * MIB, 31, 1 << 37) == 8
+    assert count_sets(96 * MIB, 60 * MIB, 172, 1 << 37) == 4  # 600 us over 172
+
+
 @pytest.mark.parametrize(("free_bytes", "expected"), [(1 << 40, 64), (5 * 1024, 5), (0, 1)])
 def test_sets_are_limited_by_their_number_and_by_memory(free_bytes: int, expected: int) -> None:
     assert count_sets(1024, 60 * MIB, 0.1, free_bytes) == expected
