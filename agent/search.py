@@ -16,6 +16,7 @@ from tilewright.archive.runs import Spent
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
 from tilewright.evaluator.recording import Recording
+from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
 
 
@@ -102,8 +103,16 @@ class Search:
         now_s = time.monotonic()
         finished = msgspec.structs.replace(finished, wall_s=now_s - self._last_commit_s)
         insertion = self.archive.finish_step(finished)
+        if insertion.status.is_gain and finished.candidate is not None:
+            self._keep_dossier(finished.key, finished.candidate)
         self._last_commit_s = now_s
         self._spent = self.archive.spent(self.plan.run_id, self._task_id)
         self.idle_in_a_row = self.idle_in_a_row + 1 if finished.candidate is None else 0
         self._observer.step_ends(finished, insertion)
         return insertion
+
+    def _keep_dossier(self, key: StepKey, candidate: Candidate) -> None:
+        """Store what a measured elite was judged by, so that it can be judged again without its source."""
+        dossier = self.pool.dossier(candidate.id)
+        if dossier is not None:
+            self.archive.keep_dossier(key, dossier)

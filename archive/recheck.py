@@ -31,7 +31,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         what: What differs, such as `driver`.
         certified: As the certificate says.
         today: As it is.
-        meaning: What does not follow from the certificate any more.
+        meaning: What is not certified any more, and the verb that finds it out again.
     """
 
     what: str
@@ -48,10 +48,10 @@ class Rechecked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     differences: tuple[Difference, ...]
 
 
-_TIMES = "its times: judge it again (`tilewright archive rejudge`)"
-_CODE = "its machine code and times: record it again (`tilewright record`)"
-_ANSWERS = "what was checked against the reference: judge it again (`tilewright archive rejudge`)"
-_IDENTITY = "anything: the file is not what was judged"
+_TIMES = "times: `archive rejudge`"
+_CODE = "machine code, times: `record`"
+_ANSWERS = "answers: `archive rejudge`"
+_IDENTITY = "anything: not what was judged"
 _COMPILER = (("triton", _CODE), ("ptxas", _CODE))
 _JUDGE = (("python", _ANSWERS), ("torch", _ANSWERS), ("code_version", _ANSWERS))
 _CLOCK = (("target", _CODE), ("device", _TIMES), ("driver", _TIMES), ("machine", _TIMES))
@@ -60,12 +60,15 @@ _CLOCK = (("target", _CODE), ("device", _TIMES), ("driver", _TIMES), ("machine",
 def recheck(certificate: Certificate, today: Machine) -> tuple[Difference, ...]:
     """Return what differs between a certificate's environment and a machine.
 
-    Where the certificate's times are estimates, the GPU and its driver play no part.
+    Where the certificate's times are estimates, the GPU and its driver play no part; where there is no GPU, that is
+    all that is said of it.
     """
     environment = certificate.environment
-    is_measured = environment.kind is TimeKind.MEASURED
+    clock: tuple[tuple[str, str], ...] = ()
+    if environment.kind is TimeKind.MEASURED:
+        clock = _CLOCK if today.device else (("device", _TIMES),)
     found = []
-    for name, meaning in (*_COMPILER, *_JUDGE, *(_CLOCK if is_measured else ())):
+    for name, meaning in (*_COMPILER, *_JUDGE, *clock):
         holder = certificate if name == "code_version" else environment
         certified, now = str(getattr(holder, name)), str(getattr(today, name))
         if certified != now:

@@ -95,7 +95,9 @@ def _judge(recorded: Recorded, *, with_baselines: bool, only: str) -> int:
     rows: list[Row] = []
     began = time.monotonic()
     with GpuSupervisor(0, GpuSettings(recorder=recorded.recorder, work=work)) as supervisor:
-        for entry, prepared in zip(recorded.entries, recorded.prepared, strict=True):
+        pairs = zip(recorded.entries, recorded.prepared, strict=True)
+        # a task's answers are prepared once, as long as nothing takes the device's context away
+        for entry, prepared in sorted(pairs, key=lambda pair: (pair[0].task, pair[0].is_costly, pair[0].name)):
             if only in entry.name:
                 rows.append(_judge_one(supervisor, entry, prepared))
                 print(_line(rows[-1]), flush=True)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report, Timing
@@ -63,4 +64,8 @@ class Pool(Protocol):
         self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
     ) -> Report:
         """Judge again with other secret cases, on a GPU in a process that has met no other candidate."""
+        ...
+
+    def dossier(self, candidate_id: str) -> Dossier | None:
+        """Return what one of the last candidates was measured by; None if it is forgotten or was estimated."""
         ...

@@ -5,6 +5,7 @@ Importing Ray fixes some of its settings, so this module is imported within `clu
 
 import asyncio
 import math
+from collections import OrderedDict
 from typing import TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from tilewright.tasks.spec import KernelTask
 Answered = TypeVar("Answered")
 
 _CERTAIN = Prospect(rank=-math.inf)  # what is judged again waits for nobody
+_MOST_DOSSIERS = 64  # of some 300 kB each: more than are in flight
 CALL_LIMIT_S = 300.0  # far beyond the sandbox's own limits: only a stuck worker gets here
 
 
@@ -135,6 +137,7 @@ class RayPool:
         self._gpu_count = gpus
         self._gpus: RayGpus | None = None
         self._environment: Environment | None = None
+        self._dossiers: OrderedDict[str, bytes] = OrderedDict()
         self._free: asyncio.Queue[ray.actor.ActorHandle] = asyncio.Queue()
         for _ in range(places):
             self._free.put_nowait(self._start())
@@ -191,6 +194,16 @@ class RayPool:
         prepared = await self._call("prepare", _Prepared, task, candidate, recording, Occasion.SEARCH)
         return prepared.report or msgspec.msgpack.decode(prepared.dossier, type=Dossier)
 
+    def dossier(self, candidate_id: str) -> Dossier | None:
+        """Return what one of the last candidates was measured by; None if it is forgotten or was estimated."""
+        data = self._dossiers.get(candidate_id)
+        return None if data is None else msgspec.msgpack.decode(data, type=Dossier)
+
+    def _remember(self, candidate_id: str, dossier: bytes) -> None:
+        self._dossiers[candidate_id] = dossier
+        while len(self._dossiers) > _MOST_DOSSIERS:
+            self._dossiers.popitem(last=False)
+
     async def _measure(
         self,
         candidate: tuple[KernelTask, Candidate, Recording],
@@ -207,6 +220,8 @@ class RayPool:
         prospect = triage(known.timing) if triage is not None and known is not None else _CERTAIN
         if prospect.failure is not None and known is not None:
             return msgspec.structs.replace(known, environment_id=environment.id, timing=(), failure=prospect.failure)
+        if occasion is Occasion.SEARCH:
+            self._remember(candidate[1].id, prepared.dossier)
         return await self._gpus.judge(prepared.dossier, occasion, prospect.rank)
 
     def _start(self) -> "ray.actor.ActorHandle":

@@ -8,7 +8,7 @@ from tilewright.sandbox.failure import Failure, FailureKind, Stage
 # reaches these registers past every rule for source text.
 _READS = {
     "cuda": re.compile(r"%(?:clock(?:_hi|64)?|globaltimer(?:_lo|_hi)?|n?smid|gridid|pm\d+(?:_64)?|envreg\d+)\b"),
-    "hip": re.compile(r"\bs_(?:memtime|memrealtime|getreg_b32|sendmsg_rtn_b\d+)\b"),
+    "hip": re.compile(r"\bs_(?:memtime|memrealtime|sendmsg_rtn_b\d+)\b"),
 }
 
 

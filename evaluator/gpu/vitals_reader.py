@@ -4,6 +4,7 @@ nvidia-ml-py is imported by the first reader, so that machines without a GPU can
 """
 
 import os
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
 
@@ -72,12 +73,15 @@ class VitalsReader:
             return None
 
     def _others(self) -> tuple[int, ...]:
-        """Return processes that compute on the device, this one left out."""
+        """Return processes that compute on the device, this one and what its supervisor keeps waiting left out."""
         try:
             running = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
         except self._nvml.NVMLError:
             return ()
-        return tuple(sorted(int(one.pid) for one in running if one.pid != os.getpid()))
+        own = os.getpid()
+        family = _grandparent(own)  # a judge's parent is its zygote, whose parent is the supervisor
+        others = (int(one.pid) for one in running if one.pid != own)
+        return tuple(sorted(pid for pid in others if family <= 1 or _grandparent(pid) != family))
 
 
 def _library() -> ModuleType:
@@ -92,6 +96,17 @@ def _library() -> ModuleType:
         raise VitalsError(f"expected nvidia-ml-py to be installed (extra `gpu`); {error}") from error
     module: ModuleType = pynvml
     return module
+
+
+def _grandparent(pid: int) -> int:
+    """Return the number of a process's parent's parent; 0 if it cannot be read."""
+    try:
+        for _ in range(2):
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            pid = int(fields[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pid
 
 
 def _to_watts(milliwatts: int | None) -> float | None:

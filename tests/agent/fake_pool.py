@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 from archive_samples import make_environment, make_failure, make_recording, make_report
 
+from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.pool import EvaluationLostError, Triage
 from tilewright.evaluator.recording import Recording
@@ -75,6 +76,9 @@ class FakePool:
         self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
     ) -> Report:
         return make_report(candidate, fitness=_fitness(candidate))
+
+    def dossier(self, candidate_id: str) -> Dossier | None:
+        return None
 
     async def _work(self) -> None:
         self._at_once += 1

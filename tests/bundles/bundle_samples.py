@@ -86,6 +86,7 @@ class FakeRecorder(FakePool):
     def __init__(self, stop_after: int | None = None) -> None:
         super().__init__()
         self.prepared: list[str] = []
+        self.dossiers: dict[str, Dossier] = {}
         self._stop_after = stop_after
 
     async def prepare(self, task: KernelTask, candidate: Candidate, recording: Recording) -> Dossier | Report:
@@ -104,7 +105,13 @@ class InPlacePool(FakeRecorder):
         self, task: KernelTask, candidate: Candidate, recording: Recording, triage: Triage | None = None
     ) -> Report:
         outcome = await self.prepare(task, candidate, recording)
-        return outcome if isinstance(outcome, Report) else verdict(candidate)
+        if isinstance(outcome, Report):
+            return outcome
+        self.dossiers[candidate.id] = outcome
+        return verdict(candidate)
+
+    def dossier(self, candidate_id: str) -> Dossier | None:
+        return self.dossiers.get(candidate_id)
 
     async def confirm(
         self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL

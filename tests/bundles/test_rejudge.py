@@ -1,5 +1,6 @@
 """Stored plans are judged again: no source and no recorder is needed, every number is drawn anew."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -8,14 +9,17 @@ from archive_samples import make_candidate, make_failure, make_report
 from bundle_samples import (
     TASK,
     FakeJudge,
+    InPlacePool,
     ask_for,
     begin_run,
     judge_here,
     make_dossier,
     make_rounds,
+    open_search,
     tell_here,
 )
 
+from tilewright.agent.evolution import step
 from tilewright.agent.places import find_places
 from tilewright.agent.rejudge import choose_retrials, compare, write_retrials
 from tilewright.archive.errors import StepConflictError
@@ -93,6 +97,21 @@ def test_sources_are_not_needed(archive: Archive, tmp_path: Path) -> None:
             dossier = bundle.dossier(place)
             assert dossier.plan_of(TASK.cases[0].name) == dossier.plans[0]
             assert all(binary.data.startswith(b"\x7fELF") for binary in dossier.binaries)
+
+
+def test_elites_that_were_judged_in_place_keep_their_plans_too(tmp_path: Path) -> None:
+    with open_archive(tmp_path / "place.db", writable=True) as opened:
+        begin_run(opened)
+        search = open_search(opened, InPlacePool())
+
+        async def run() -> None:
+            for number in range(7):
+                await step(search, number)
+
+        asyncio.run(run())
+        elites = opened.elites(opened.runs()[0].id, TASK.id)
+        assert {one.candidate_id for one in retrials_of(opened).chosen} == {one.candidate_id for one in elites}
+        assert verify(opened) == ()
 
 
 def test_one_candidate_may_be_named(archive: Archive) -> None:
