@@ -41,6 +41,10 @@ SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeterministicOption = Annotated[bool, typer.Option("--deterministic", help="Same seed, same archive (slower).")]
 RayOption = Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")]
+UnconfinedOption = Annotated[
+    bool,
+    typer.Option("--allow-unconfined", help="Run candidates where the kernel lacks Landlock or seccomp (see doctor)."),
+]
 
 DEFAULT_ARCHIVE = "tilewright.db"
 
@@ -55,6 +59,7 @@ def optimize(
     seed: SeedOption = 0,
     deterministic: DeterministicOption = False,
     ray_address: RayOption = None,
+    allow_unconfined: UnconfinedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the best kernel of one task; write it with its evidence, and a certificate beside it."""
@@ -67,6 +72,7 @@ def optimize(
         seed=seed,
         is_deterministic=deterministic,
         ray_address=ray_address,
+        allow_unconfined=allow_unconfined,
     )
     with views.observing(progress_console()) as observer:
         outcome = api.optimize(file, request, output=output, observer=observer)
@@ -85,6 +91,7 @@ def run(
     seed: SeedOption = 0,
     deterministic: DeterministicOption = False,
     ray_address: RayOption = None,
+    allow_unconfined: UnconfinedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the best kernels of many tasks; print a table of what was found."""
@@ -99,6 +106,7 @@ def run(
         seed=seed,
         is_deterministic=deterministic,
         ray_address=ray_address,
+        allow_unconfined=allow_unconfined,
     )
     with views.observing(progress_console()) as observer:
         outcome = api.run(tuple(tasks), request, name=name, observer=observer)
@@ -130,14 +138,17 @@ def evaluate(
     knobs: Annotated[list[str] | None, typer.Option("--knob", help="NAME=VALUE; repeat for several.")] = None,
     target: TargetOption = None,
     seed: SeedOption = 0,
+    allow_unconfined: UnconfinedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judge one kernel in five stages; exit with 1 if it is not right."""
     from tilewright.agent import api, views
 
-    console = progress_console()
-    with views.observing(console) as observer:
-        report = api.evaluate(kernel, task, knobs=tuple(knobs or ()), target=target, seed=seed, observer=observer)
+    request = api.EvaluationRequest(
+        knobs=tuple(knobs or ()), target=target, seed=seed, allow_unconfined=allow_unconfined
+    )
+    with views.observing(progress_console()) as observer:
+        report = api.evaluate(kernel, task, request, observer=observer)
     views.print_report(results_console(), report, as_json=as_json)
     raise typer.Exit(OK if report.is_right else NOTHING_FOUND)
 

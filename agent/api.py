@@ -21,6 +21,7 @@ from tilewright.archive.runs import RunRecord, RunStatus
 from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.report import Report
+from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.candidate import Candidate, Origin
 from tilewright.tasks.errors import UserError
@@ -28,7 +29,7 @@ from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import KernelTask
 from tilewright.tasks.suite import find_task_files
 
-__all__ = ["RunOutcome", "RunRequest", "evaluate", "open_archive", "optimize", "resume", "run"]
+__all__ = ["EvaluationRequest", "RunOutcome", "RunRequest", "evaluate", "open_archive", "optimize", "resume", "run"]
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +42,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         seed: Of every random choice.
         is_deterministic: Whether the same seed gives the same archive.
         ray_address: Ray cluster to join, or None to start one.
+        allow_unconfined: Whether candidates run where the kernel lacks Landlock or seccomp: they can then read what
+            the user can read.
     """
 
     archive: str = "tilewright.db"
@@ -49,6 +52,23 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seed: int = 0
     is_deterministic: bool = False
     ray_address: str | None = None
+    allow_unconfined: bool = False
+
+
+class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one kernel is judged.
+
+    Attributes:
+        knobs: `NAME=VALUE` each.
+        target: Name of the GPU, or None for this machine's, else `cuda:90`.
+        seed: Of the secret cases.
+        allow_unconfined: Whether it runs where the kernel lacks Landlock or seccomp.
+    """
+
+    knobs: tuple[str, ...] = ()
+    target: str | None = None
+    seed: int = 0
+    allow_unconfined: bool = False
 
 
 class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +149,7 @@ def run(
         is_deterministic=request.is_deterministic,
         ray_address=request.ray_address,
     )
+    config = msgspec.structs.replace(config, allow_unconfined=request.allow_unconfined)
     files = [file for one in names for file in find_task_files(one)]
     with open_archive(request.archive, writable=True) as archive:
         if name is not None and name in {one.name for one in archive.runs()}:
@@ -156,30 +177,23 @@ def resume(name: str | None, *, archive: str, observer: Observer | None = None) 
 
 
 def evaluate(
-    kernel: Path,
-    task: str,
-    *,
-    knobs: tuple[str, ...] = (),
-    target: str | None = None,
-    seed: int = 0,
-    observer: Observer | None = None,
+    kernel: Path, task: str, request: EvaluationRequest | None = None, *, observer: Observer | None = None
 ) -> Report:
     """Judge one kernel file in five stages, in this process's sandboxes.
 
     Args:
         kernel: File with `ModelNew` and its kernels.
         task: Task file, or the name of a task of the core suite.
-        knobs: `NAME=VALUE` each.
-        target: Name of the GPU.
-        seed: Of the secret cases.
+        request: Knobs, target, seed.
         observer: Who is told how it goes.
 
     Raises:
         UserError: A file cannot be read or a knob is malformed.
     """
+    request = request or EvaluationRequest()
     observer = observer or Silence()
-    goal = find_target(target or local_target_name() or DEFAULT_TARGET)
-    chosen, source, file = parse_knobs(knobs), read_kernel(kernel), single_file(task)
+    goal = find_target(request.target or local_target_name() or DEFAULT_TARGET)
+    chosen, source, file = parse_knobs(request.knobs), read_kernel(kernel), single_file(task)
     judging = choose_judging(goal.name)
     if judging.reason:
         observer.remark(f"times are estimated: {judging.reason}")
@@ -188,7 +202,8 @@ def evaluate(
     from tilewright.evaluator.judge import judge_once  # loads torch: after the mistakes that need none
 
     candidate = Candidate(task_id=known.id, source=source, knobs=chosen, origin=Origin(operator="user"))
-    return judge_once(known, candidate, _settings(goal.name, seed, judging), judging.uuids[:1])
+    settings = _settings(goal.name, request.seed, judging, allow_unconfined=request.allow_unconfined)
+    return judge_once(known, candidate, settings, judging.uuids[:1])
 
 
 def _continue(archive: Archive, record: RunRecord, observer: Observer) -> RunOutcome:
@@ -210,7 +225,7 @@ def _conduct(
         from tilewright.evaluator.ray_pool import RayPool
 
         settings = msgspec.structs.replace(
-            _settings(config.target, config.seed, judging),
+            _settings(config.target, config.seed, judging, allow_unconfined=config.allow_unconfined),
             calibration=stored_calibration(archive.location, config.target),
         )
         pool = RayPool(settings, config.places, gpus=len(judging.devices))
@@ -227,9 +242,10 @@ def _conduct(
     )
 
 
-def _settings(target: str, seed: int, judging: Judging) -> JudgeSettings:
+def _settings(target: str, seed: int, judging: Judging, *, allow_unconfined: bool) -> JudgeSettings:
     room = min((one.memory_bytes for one in judging.devices), default=0)
-    return JudgeSettings(target=target, seed=seed, device_bytes=room, cache=str(cache_folder()))
+    limits = Limits(allow_unconfined=allow_unconfined)
+    return JudgeSettings(target=target, seed=seed, limits=limits, device_bytes=room, cache=str(cache_folder()))
 
 
 def _name(names: tuple[str, ...], archive: Archive) -> str:

@@ -25,6 +25,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ray_address: Cluster to join, or None to start one for the run.
         task_ids: The run's tasks, in order.
         judging: Whether times are measured on a GPU of the target or estimated; a resumed run goes on as it began.
+        allow_unconfined: Whether candidates run where the kernel lacks Landlock or seccomp.
     """
 
     target: str
@@ -35,6 +36,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ray_address: str | None = None
     task_ids: tuple[str, ...] = ()
     judging: TimeKind = TimeKind.ESTIMATED
+    allow_unconfined: bool = False
 
     @property
     def window(self) -> int:

@@ -56,13 +56,17 @@ class Judge:
 
     What it keeps between candidates (compiled kernels, oracle answers, the reference's own cost) saves time and
     never decides a verdict.
+
+    Args:
+        settings: What it needs to know.
+        sandboxes: Where candidates run, if they are started already; the judge ends them.
     """
 
-    def __init__(self, settings: JudgeSettings) -> None:
+    def __init__(self, settings: JudgeSettings, sandboxes: Sandboxes | None = None) -> None:
         self._settings = settings
         self._target = find_target(settings.target)
         self._hardware = calibrated(find_hardware(settings.target), settings.calibration)
-        self._sandboxes = Sandboxes(settings.limits)
+        self._sandboxes = sandboxes or Sandboxes(settings.limits)
         self._builder = Builder(target=self._target, ask=self._sandboxes.record, cache=BuildCache())
         self._preparations = Preparations()
         self._environment: Environment | None = None
@@ -234,7 +238,9 @@ def judge_once(
         ConfinementError: This machine lacks a protection.
         DeviceGoneError: The GPU cannot be used.
     """
-    with Judge(settings) as judge:
+    sandboxes = Sandboxes(settings.limits)
+    sandboxes.warm()
+    with Judge(settings, sandboxes) as judge:
         recording = judge.record(task, candidate)
         if isinstance(recording, Failure):
             return Report(

@@ -20,6 +20,7 @@ from tilewright.evaluator.pool import EvaluationLostError, Prospect, Triage
 from tilewright.evaluator.ray_gpu import RayGpus
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Admission, Environment, Report
+from tilewright.evaluator.sandboxes import Sandboxes
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.errors import UserError
@@ -55,9 +56,12 @@ class _Worker:
     """A judge behind byte strings, so that both sides decode strictly."""
 
     def __init__(self, settings: bytes) -> None:
+        known = msgspec.msgpack.decode(settings, type=JudgeSettings)
+        sandboxes = Sandboxes(known.limits)
+        sandboxes.warm()  # beside this process's own import of torch
         from tilewright.evaluator.judge import Judge  # loads torch: in the worker only
 
-        self._judge = Judge(msgspec.msgpack.decode(settings, type=JudgeSettings))
+        self._judge = Judge(known, sandboxes)
 
     def environment(self) -> bytes:
         return msgspec.msgpack.encode(self._judge.environment())

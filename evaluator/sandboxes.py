@@ -1,6 +1,9 @@
 """The two zygotes that a judge works with, replaced when they are lost."""
 
-from tilewright.sandbox.errors import ZygoteLostError
+import contextlib
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from tilewright.sandbox.errors import SandboxError, ZygoteLostError
 from tilewright.sandbox.limits import Limits
 from tilewright.sandbox.mode import ZygoteMode
 from tilewright.sandbox.protocol import Answer, Interpret, Request
@@ -13,6 +16,13 @@ class Sandboxes:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._zygotes: dict[ZygoteMode, Zygote] = {}
+        self._starting: dict[ZygoteMode, Future[Zygote]] = {}
+
+    def warm(self) -> None:
+        """Start both at once and return; whoever needs one waits for it, and is told if it could not be started."""
+        starter = ThreadPoolExecutor(len(ZygoteMode))
+        self._starting = {mode: starter.submit(Zygote, mode, self._limits) for mode in ZygoteMode}
+        starter.shutdown(wait=False)
 
     def zygote(self, mode: ZygoteMode) -> Zygote:
         """Return the zygote of a mode.
@@ -21,7 +31,10 @@ class Sandboxes:
             ZygoteLostError: It could not be started.
             ConfinementError: This machine lacks a protection.
         """
-        if mode not in self._zygotes:
+        starting = self._starting.pop(mode, None)
+        if starting is not None:
+            self._zygotes[mode] = starting.result()
+        elif mode not in self._zygotes:
             self._zygotes[mode] = Zygote(mode, self._limits)
         return self._zygotes[mode]
 
@@ -47,6 +60,9 @@ class Sandboxes:
 
     def close(self) -> None:
         """End both zygotes."""
+        for mode in tuple(self._starting):
+            with contextlib.suppress(SandboxError):  # one that never came up needs no end
+                self.zygote(mode)
         for zygote in self._zygotes.values():
             zygote.close()
         self._zygotes.clear()

@@ -122,5 +122,5 @@ class Lockdown:
         if lacking and not self._limits.allow_unconfined:
             raise ConfinementError(
                 f"expected a kernel with Landlock (Linux 5.13 or newer) and seccomp filters, got no protection of "
-                f"{' and '.join(lacking)}; use such a kernel, or allow candidates to run unconfined"
+                f"{' and '.join(lacking)}; use such a kernel, or --allow-unconfined, with candidates that you trust"
             )
