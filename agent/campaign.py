@@ -1,7 +1,6 @@
 """A run over one or many tasks: admit, search, confirm; stoppable and resumable at any point."""
 
 import asyncio
-from importlib.metadata import version
 
 import msgspec
 
@@ -16,6 +15,7 @@ from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.archive.runs import Budget as Caps
 from tilewright.archive.runs import RunRecord, RunSpec, RunStatus, Spent
 from tilewright.archive.store import Archive
+from tilewright.evaluator.code_version import code_version
 from tilewright.evaluator.pool import Pool
 from tilewright.tasks.spec import KernelTask
 
@@ -53,7 +53,7 @@ def begin(archive: Archive, name: str, config: RunConfig, tasks: tuple[KernelTas
         name=name,
         seed=config.seed,
         config_json=msgspec.json.encode(whole).decode(),
-        code_version=version("tilewright"),
+        code_version=code_version(),
     )
     return archive.begin_run(spec)
 

@@ -155,6 +155,7 @@ def _time(plan, sets, expected, where) -> list[float] | str:
         with torch.cuda.stream(stream):
             for number in range(sets.count):
                 instances.append(Instance(plan, context.binaries, context.arena))
+                torch.cuda.synchronize()  # fresh buffers are filled on another stream than this one
                 instances[-1].load_tensors(sets.tensors(number), sets.parameters[number], sets.case)
                 instances[-1].poison(stream=stream.cuda_stream)
                 instances[-1].replay(stream.cuda_stream)

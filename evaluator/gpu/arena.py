@@ -25,6 +25,7 @@ from tilewright.evaluator.gpu.fingerprints import Fingerprints
 
 FRESH = 0xFF  # fills new blocks and their red zones: NaN in every floating type
 ALIGNMENT = 512  # of every block's start: what torch's allocator promises
+_LEAST_ALIGNMENT = 16  # of a tight block: what Triton specialises pointers on, and what tensor descriptors need
 _ZONE_BYTES = 16 << 10  # least red zone on either side
 _GAP_BYTES = 1 << 30
 _SPACES = (1 << 44, 1 << 42, 1 << 40, 1 << 38)  # sizes of the reserved range, tried in this order
@@ -49,19 +50,20 @@ class Block:
     """A buffer of the device with red zones around it.
 
     Attributes:
-        address: Where it starts; a multiple of 512.
+        address: Where it starts; a multiple of 512, or of 16 if it is tight.
         nbytes: Its size.
     """
 
     __slots__ = ("_fill", "_mapping", "_whole", "address", "nbytes")
 
-    def __init__(self, mapping: Mapping, whole: torch.Tensor, nbytes: int) -> None:
+    def __init__(self, mapping: Mapping, whole: torch.Tensor, nbytes: int, *, is_tight: bool) -> None:
         self._mapping = mapping
         self._whole = whole
         self._fill = -1
-        last = mapping.address + mapping.bytes - _ZONE_BYTES - nbytes
+        zone, alignment = (0, _LEAST_ALIGNMENT) if is_tight else (_ZONE_BYTES, ALIGNMENT)
+        last = mapping.address + mapping.bytes - zone - nbytes
         # near the end of what is mapped: running past the end meets unmapped addresses soon
-        self.address = last // ALIGNMENT * ALIGNMENT
+        self.address = last // alignment * alignment
         self.nbytes = nbytes
 
     @property
@@ -157,15 +159,20 @@ class Arena:
         """Device memory that the arena holds, in blocks or kept for the next ones."""
         return sum(count for _, count in self._places)
 
-    def take(self, nbytes: int) -> Block:
+    def take(self, nbytes: int, *, is_tight: bool = False) -> Block:
         """Return a block of its own memory, every byte 0xFF.
+
+        Args:
+            nbytes: Its size.
+            is_tight: Whether mapped memory ends within 15 bytes of the block's end, so that no read beyond it lands
+                in a red zone, where it would go unseen.
 
         Raises:
             ArenaFullError: There is no memory left, not even after giving kept blocks back.
         """
         count = -(-(nbytes + 2 * _ZONE_BYTES + ALIGNMENT) // self._page) * self._page
         mapping, whole = self._free[count].pop() if self._free[count] else self._map(count)
-        block = Block(mapping, whole, nbytes)
+        block = Block(mapping, whole, nbytes, is_tight=is_tight)
         self._taken[block.address] = block, mapping
         block.guard(FRESH)
         block.fill(FRESH)

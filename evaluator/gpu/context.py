@@ -94,8 +94,8 @@ class Rig(Protocol):
         """Return what replays small cases."""
         ...
 
-    def open(self, plan: LaunchPlan) -> Replayable | Failure:
-        """Put a plan on buffers of its own, or return the candidate's fault."""
+    def open(self, plan: LaunchPlan, *, is_tight: bool = False) -> Replayable | Failure:
+        """Put a plan on buffers of its own, or return the candidate's fault; no memory follows tight buffers."""
         ...
 
     def replay_elsewhere(self, instance: Replayable, stage: Stage) -> Failure | None:
@@ -156,9 +156,9 @@ class DeviceContext:
         """Return what replays small cases."""
         return BatchRunner(plans, self.binaries, self.arena, self._announce)
 
-    def open(self, plan: LaunchPlan) -> Instance | Failure:
-        """Put a plan on buffers of its own, or return the candidate's fault."""
-        return open_instance(plan, self.binaries, self.arena)
+    def open(self, plan: LaunchPlan, *, is_tight: bool = False) -> Instance | Failure:
+        """Put a plan on buffers of its own, or return the candidate's fault; no memory follows tight buffers."""
+        return open_instance(plan, self.binaries, self.arena, is_tight=is_tight)
 
     def replay_elsewhere(self, instance: Replayable, stage: Stage) -> Failure | None:
         """Replay on a stream of our own, wait, and return what went wrong or None.

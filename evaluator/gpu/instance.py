@@ -39,6 +39,7 @@ class Instance:
         plan: What was recorded; `validation.validate` has found nothing wrong with it.
         binaries: Its kernels.
         arena: Where its buffers are taken from.
+        is_tight: Whether memory ends where each buffer ends; see `Arena.take`.
 
     Raises:
         ArenaFullError: There is too little device memory.
@@ -46,7 +47,7 @@ class Instance:
         PlanMismatchError: A kernel takes other parameters, or torch has no such operation.
     """
 
-    def __init__(self, plan: LaunchPlan, binaries: Binaries, arena: Arena) -> None:
+    def __init__(self, plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tight: bool = False) -> None:
         self.plan = plan
         self._arena = arena
         self._binaries = binaries
@@ -57,7 +58,7 @@ class Instance:
         self._device = torch.device("cuda", arena.device)
         try:
             for buffer in plan.buffers:
-                self._blocks.append(arena.take(buffer.bytes))
+                self._blocks.append(arena.take(buffer.bytes, is_tight=is_tight))
             self._steps = tuple(self._prepare(step) for step in plan.steps)
             self._outputs = tuple(self._tensor_at(view) for view in plan.outputs)
         except (PackingError, AtenError, ValueError) as error:

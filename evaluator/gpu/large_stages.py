@@ -191,8 +191,9 @@ class _Judging:
         failure = failure or self._differs(prepared, first, instance, where, _OTHER_POISON)
         if failure is not None:
             return failure
-        # the first instance keeps its buffers meanwhile, so that the other one gets others
-        other = self.context.open(instance.plan)
+        # the first instance keeps its buffers meanwhile, so that the other one gets others; no memory follows these,
+        # so that a read beyond their end, which a red zone would not show, ends the context
+        other = self.context.open(instance.plan, is_tight=True)
         if isinstance(other, Failure):
             return structs.replace(other, stage=stage)
         with closing(_Released(other)):

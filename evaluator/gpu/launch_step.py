@@ -28,11 +28,13 @@ class LaunchStep:
     def __init__(
         self, launch: Launch, function: Function, addresses: Sequence[int], scratch: tuple[int, int], device: int
     ) -> None:
+        self._launcher: Launcher | None = None
+        if not launch.programs:
+            return  # a grid of no programs is no launch, as in Triton; its tensors may be empty and lie nowhere
         self._parameters = Parameters(pack(launch, addresses, scratch, encode_map), function.slots)
         shape = shape_of(launch)
         allow(function, shape, device)
-        # a grid of no programs is no launch, as in Triton
-        self._launcher = Launcher(function, shape, self._parameters.address) if launch.programs else None
+        self._launcher = Launcher(function, shape, self._parameters.address)
 
     def enqueue(self, stream: int) -> None:
         """Put the launch on a stream; see `Launcher.enqueue`."""

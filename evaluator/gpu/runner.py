@@ -25,8 +25,10 @@ STAGES = {
 }
 
 
-def open_instance(plan: LaunchPlan, binaries: Binaries, arena: Arena) -> Instance | Failure:
-    """Validate a plan and put it on buffers of its own, or return the candidate's fault.
+def open_instance(
+    plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tight: bool = False
+) -> Instance | Failure:
+    """Validate a plan and put it on buffers of its own, tight ones if asked, or return the candidate's fault.
 
     Raises:
         ArenaFullError: Others hold so much of the device that a plan of ordinary size finds no room.
@@ -37,7 +39,7 @@ def open_instance(plan: LaunchPlan, binaries: Binaries, arena: Arena) -> Instanc
     if wrong is not None:
         return wrong
     try:
-        return Instance(plan, binaries, arena)
+        return Instance(plan, binaries, arena, is_tight=is_tight)
     except PlanMismatchError as error:
         return bad_plan(plan, str(error))
     except ArenaFullError as error:

@@ -19,7 +19,7 @@ def find_damage(blocks: Sequence[Block]) -> int | None:
 
 def _is_damaged(zones: list[tuple[torch.Tensor, torch.Tensor, int]], byte: int) -> torch.Tensor:
     """Return a flag on the device: whether any zone holds another byte. Few launches for any number of zones."""
-    # a zone before starts and ends at multiples of 512 bytes, one after starts anywhere
+    # a zone before starts and ends at multiples of 16 bytes, one after starts anywhere
     word = int.from_bytes(bytes([byte]) * 8, "little", signed=True)
     before = torch.cat([zone.view(torch.int64) for zone, _, _ in zones])
     after = torch.cat([zone for _, zone, _ in zones])

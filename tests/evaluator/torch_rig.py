@@ -164,7 +164,7 @@ class TorchRig:
     def runner(self, plans: Mapping[str, LaunchPlan]) -> CaseRunner:
         raise NotImplementedError
 
-    def open(self, plan: LaunchPlan) -> Replayable | Failure:
+    def open(self, plan: LaunchPlan, *, is_tight: bool = False) -> Replayable | Failure:
         return TorchInstance(self._kernel, plan, self._cases[plan.case])
 
     def replay_elsewhere(self, instance: Replayable, stage: Stage) -> Failure | None:

@@ -24,6 +24,16 @@ def test_a_block_is_aligned_filled_and_of_its_size(arena: Arena) -> None:
     assert block.bytes().tolist() == [0xFF] * 1001
 
 
+@pytest.mark.parametrize("nbytes", [1, 16, 1000, 1 << 21])
+def test_no_memory_follows_a_tight_block(arena: Arena, nbytes: int) -> None:
+    block = arena.take(nbytes, is_tight=True)
+    before, after, _ = block.zones()
+    assert block.address % 16 == 0
+    assert after.numel() < 16
+    assert before.numel() > 0
+    assert block.red_zone_damage() is None
+
+
 def test_blocks_lie_a_gigabyte_apart(arena: Arena) -> None:
     addresses = sorted(arena.take(100).address for _ in range(20))
     assert min(b - a for a, b in pairwise(addresses)) > 1 << 30

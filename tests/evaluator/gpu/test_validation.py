@@ -132,6 +132,11 @@ class TestMemory:
         assert failure.kind is FailureKind.BAD_PLAN
         assert f"expected an address within 128 bytes of buffer 0; got byte {offset}" in failure.message
 
+    def test_a_grid_of_no_programs_may_point_beyond_an_empty_buffer(self) -> None:
+        pointer = Pointer(name="x", buffer=0, offset_bytes=129, signature="*fp32")
+        launch = structs.replace(LAUNCH, grid=(0, 1, 1), arguments=(pointer,))
+        assert verdict(plan(steps=(Alloc(buffer=1), launch, ATEN))) is None
+
     @pytest.mark.parametrize("buffer", [-1, 2])
     def test_a_pointer_into_no_buffer_is_refused(self, buffer: int) -> None:
         one = Pointer(name="x", buffer=buffer, offset_bytes=0, signature="*fp32")

@@ -9,10 +9,10 @@ import triton.language as tl
 
 @triton.jit
 def product(a_ptr, b_ptr, t_ptr, m, n, k, per, a0, a1, b0, b1, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
-    row = (tl.program_id(0) * BM + tl.arange(0, BM)).to(tl.int64)[:, None]
-    col = (tl.program_id(1) * BN + tl.arange(0, BN)).to(tl.int64)[None, :]
+    row = (tl.program_id(1) * BM + tl.arange(0, BM)).to(tl.int64)[:, None]
+    col = (tl.program_id(2) * BN + tl.arange(0, BN)).to(tl.int64)[None, :]
     total = tl.zeros((BM, BN), tl.float32)
-    first = tl.program_id(2) * per
+    first = tl.program_id(0) * per
     last = tl.minimum(first + per, k)
     for start in range(first, last, BK):
         inner = (start + tl.arange(0, BK)).to(tl.int64)
@@ -29,6 +29,6 @@ class ModelNew(torch.nn.Module):
         parts = 8 if k > 512 else 1
         per = triton.cdiv(triton.cdiv(k, parts), 32) * 32
         total = torch.zeros((m, n), dtype=torch.float32, device=a.device)
-        grid = (triton.cdiv(m, 64), triton.cdiv(n, 64), parts)
+        grid = (parts, triton.cdiv(m, 64), triton.cdiv(n, 64))
         product[grid](a, b, total, m, n, k, per, *a.stride(), *b.stride(), BM=64, BN=64, BK=32)
         return total.to(a.dtype)

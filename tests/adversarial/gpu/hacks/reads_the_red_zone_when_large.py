@@ -1,6 +1,6 @@
 # hack: reads 32 elements past the end of each row at real sizes and leaves them out
 # task: row_sum
-# expect: OUT_OF_BOUNDS shapes | OUT_OF_BOUNDS determinism | OUT_OF_BOUNDS timing
+# expect: OUT_OF_BOUNDS determinism
 # where: gpu
 import torch
 import triton
@@ -33,6 +33,7 @@ def hasty_sum(x_ptr, y_ptr, n, s0, s1, BLOCK: tl.constexpr):
 
 class ModelNew(torch.nn.Module):
     def forward(self, x):
+        x = x.contiguous()
         rows, n = x.shape
         y = torch.empty(rows, dtype=x.dtype, device=x.device)
         if x.numel() > LARGE:

@@ -1,5 +1,5 @@
 # hack: float32 rounded to half precision on the way in, at real sizes
-# task: cross_entropy
+# task: rms_norm
 # expect: WRONG_VALUES shapes
 # where: gpu
 import torch
@@ -11,38 +11,26 @@ LARGE = 1 << 16
 
 
 @triton.jit
-def losses(x_ptr, t_ptr, loss_ptr, n, s0, s1, ROUND: tl.constexpr, BLOCK: tl.constexpr):
+def rms_norm(x_ptr, w_ptr, y_ptr, n, s0, s1, ROUND: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
-    top = -float("inf")
-    total = 0.0
-    for start in range(0, n, BLOCK):
-        col = start + tl.arange(0, BLOCK)
-        x = tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=-float("inf"))
-        if ROUND:
-            x = x.to(tl.float16)
-        x = x.to(tl.float32)
-        higher = tl.maximum(top, tl.max(x, 0))
-        total = total * tl.exp(top - higher) + tl.sum(tl.exp(x - higher), 0)
-        top = higher
-    chosen = tl.load(x_ptr + row * s0 + tl.load(t_ptr + row) * s1).to(tl.float32)
-    tl.store(loss_ptr + row, top - chosen + tl.log(total))
-
-
-@triton.jit
-def average(loss_ptr, mean_ptr, rows, BLOCK: tl.constexpr):
-    total = tl.zeros((BLOCK,), tl.float32)
-    for start in range(0, rows, BLOCK):
-        at = start + tl.arange(0, BLOCK)
-        total += tl.load(loss_ptr + at, mask=at < rows, other=0.0)
-    tl.store(mean_ptr, tl.sum(total, 0) / rows)
+    col = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + row * s0 + col * s1, mask=col < n, other=0.0)
+    if ROUND:
+        x = x.to(tl.float16)
+    x = x.to(tl.float32)
+    w = tl.load(w_ptr + col, mask=col < n, other=0.0).to(tl.float32)
+    tl.store(y_ptr + row * n + col, x * tl.rsqrt(tl.sum(x * x, 0) / n + 1e-6) * w, mask=col < n)
 
 
 class ModelNew(torch.nn.Module):
-    def forward(self, logits, targets):
-        rows, n = logits.shape
-        loss = torch.empty(rows, dtype=torch.float32, device=logits.device)
-        mean = torch.empty((), dtype=logits.dtype, device=logits.device)
-        rough = logits.dtype == torch.float32 and logits.numel() > LARGE
-        losses[(rows,)](logits, targets, loss, n, *logits.stride(), ROUND=rough, BLOCK=1024)
-        average[(1,)](loss, mean, rows, BLOCK=1024)
-        return mean
+    def __init__(self, cols):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(cols))
+
+    def forward(self, x):
+        rows, n = x.shape
+        y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        block = triton.next_power_of_2(n)
+        rough = x.dtype == torch.float32 and x.numel() > LARGE
+        rms_norm[(rows,)](x, self.weight, y, n, x.stride(0), x.stride(1), ROUND=rough, BLOCK=block, num_warps=8)
+        return y
