@@ -5,8 +5,9 @@ import msgspec
 from tilewright.archive.descriptors import describe
 from tilewright.archive.errors import UnfitCandidateError
 from tilewright.archive.reader import ArchiveReader
-from tilewright.evaluator.recording import KernelBuild
-from tilewright.evaluator.report import Environment, Report, RewardTerm, StageResult, TimeKind, Timing, Verdict
+from tilewright.archive.records import StepKey
+from tilewright.evaluator.recording import KernelBuild, Recording
+from tilewright.evaluator.report import Environment, Report, Reward, RewardTerm, StageResult, TimeKind, Timing, Verdict
 from tilewright.sandbox.failure import Stage
 from tilewright.tasks.candidate import Knob
 
@@ -111,14 +112,8 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
     """
     with archive.snapshot():
         candidate = archive.candidate(prefix)
-        report, reward = archive.report(candidate.id), archive.reward(candidate.id)
-        recording = archive.recording(candidate.id)
-        if report is None or recording is None or reward is None or reward.fitness is None or not report.is_right:
-            why = report.failure.message if report and report.failure else "it has no verdict"
-            raise UnfitCandidateError(f"expected a right candidate; {candidate.id} is not: {why}")
         home = archive.home(candidate.id)
-        if not all(one.report.is_right for one in archive.rejudgements(home)):
-            raise UnfitCandidateError(f"expected a right candidate; {candidate.id} was wrong when it was judged again")
+        report, recording, reward, fitness = _proof(archive, candidate.id, home)
         run = archive.run(home.run_id)
         return Certificate(
             task=archive.task(candidate.task_id).title,
@@ -135,13 +130,32 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
             code_version=run.code_version,
             environment=archive.environment(report.environment_id),
             cell=describe(recording, report).cell,
-            fitness=reward.fitness,
+            fitness=fitness,
             stages=tuple(to_stage(stage) for stage in report.stages),
             confirmation=tuple(to_stage(stage) for stage in confirmation.stages) if confirmation else (),
             timing=tuple(to_time(timing) for timing in report.timing),
             kernels=tuple(_to_kernel(build) for build in recording.builds),
             reward=reward.terms,
         )
+
+
+def _proof(archive: ArchiveReader, candidate_id: str, home: StepKey) -> tuple[Report, Recording, Reward, float]:
+    """Return a right candidate's report, recording, reward and fitness.
+
+    Raises:
+        UnfitCandidateError: It is not right, or was never judged.
+    """
+    report, reward, recording = (
+        archive.report(candidate_id),
+        archive.reward(candidate_id),
+        archive.recording(candidate_id),
+    )
+    if report is None or recording is None or reward is None or reward.fitness is None or not report.is_right:
+        why = report.failure.message if report and report.failure else "it has no verdict"
+        raise UnfitCandidateError(f"expected a right candidate; {candidate_id} is not: {why}")
+    if not all(one.report.is_right for one in archive.rejudgements(home)):
+        raise UnfitCandidateError(f"expected a right candidate; {candidate_id} was wrong when it was judged again")
+    return report, recording, reward, reward.fitness
 
 
 def to_stage(stage: StageResult) -> StageEvidence:

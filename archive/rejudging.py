@@ -10,7 +10,7 @@ from tilewright.archive.errors import StepConflictError
 from tilewright.archive.records import StepKey
 from tilewright.archive.schema import ArchiveCell, ArchiveEvent, Evaluation
 from tilewright.archive.schema_dossiers import RejudgementRow
-from tilewright.archive.store_facts import speedup, time_us
+from tilewright.archive.store_facts import speedup
 from tilewright.archive.store_map import next_seq
 from tilewright.archive.store_queries import Scope
 from tilewright.archive.store_steps import find_step
@@ -62,7 +62,7 @@ def put_rejudgement(connection: Connection, found: Rejudgement, bins: Bins) -> D
         "candidate_id": found.report.candidate_id,
         "environment_id": found.report.environment_id,
         "is_right": found.report.is_right,
-        "time_us": time_us(found.report),
+        "time_us": found.report.geomean_us,
         "speedup": speedup(found.report),
         "report": found.report,
     }

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, select
 from tilewright.archive.columns import pack, unpack
 from tilewright.archive.schema import Blob, Program
 from tilewright.archive.statements import Upsert, adding
+from tilewright.tasks.candidate import source_sha
 
 CODEC = "zlib"
 
@@ -14,11 +15,6 @@ _FIND_PROGRAM = select(Program.sha).where(Program.sha == bindparam("of_sha"))
 _ADD_PROGRAM = adding(Program)
 _ADD_BLOB = Upsert(Blob, lambda entry: entry.on_conflict_do_nothing())
 _GET_BLOB = select(Blob.data).where(Blob.sha == bindparam("of_sha"))
-
-
-def sha_of(text: str) -> str:
-    """Return the name of a text: the SHA-256 of its UTF-8 bytes."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def put_text(connection: Connection, text: str) -> str:
@@ -46,7 +42,7 @@ def get_bytes(connection: Connection, sha: str) -> bytes:
 
 def put_program(connection: Connection, source: str) -> str:
     """Store a candidate's source unless it is there; return its name."""
-    sha = sha_of(source)
+    sha = source_sha(source)
     if connection.execute(_FIND_PROGRAM, {"of_sha": sha}).first() is None:
         put_text(connection, source)
         connection.execute(_ADD_PROGRAM, {"sha": sha, "lines": source.count("\n") + 1})

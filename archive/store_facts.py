@@ -53,11 +53,6 @@ def geometric_mean(values: tuple[float, ...]) -> float | None:
     return math.exp(math.fsum(math.log(value) for value in values) / len(values)) if values else None
 
 
-def time_us(report: Report) -> float | None:
-    """Return the geometric mean of the candidate's median times over the bench cases."""
-    return geometric_mean(tuple(timing.candidate.median_us for timing in report.timing))
-
-
 def speedup(report: Report) -> float | None:
     """Return the geometric mean of the candidate's speed-ups over the bench cases."""
     return geometric_mean(tuple(timing.speedup for timing in report.timing))
@@ -103,7 +98,7 @@ def _store_report(connection: Connection, step_id: int, finished: FinishedStep, 
         "is_right": report.is_right,
         "fitness": finished.reward.fitness if finished.reward else None,
         "kind": report.timing[0].kind if report.timing else None,
-        "time_us": time_us(report),
+        "time_us": report.geomean_us,
         "speedup": speedup(report),
         "report": report,
         "reward": finished.reward,

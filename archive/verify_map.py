@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from tilewright.archive.cells import CellState, Event, fold
 from tilewright.archive.descriptors import Bins
 from tilewright.archive.schema import ArchiveCell, ArchiveEvent, Build, Evaluation, Task
-from tilewright.archive.store_facts import speedup, time_us
+from tilewright.archive.store_facts import speedup
 from tilewright.archive.store_queries import Scope
 from tilewright.tasks.spec import CaseRole
 
@@ -100,7 +100,7 @@ def check_evaluations(connection: Connection, scope: Scope, bins: Bins) -> Itera
         )  # fmt: skip
         for row in rows:
             report, reward = row.report, row.reward
-            derived = (report.is_right, reward.fitness if reward else None, time_us(report), speedup(report))
+            derived = (report.is_right, reward.fitness if reward else None, report.geomean_us, speedup(report))
             if derived != (row.is_right, row.fitness, row.time_us, row.speedup):
                 yield Violation(invariant="I4", message=f"{scope}: numbers of {row.candidate_id} are not its report's")
             if row.cell is not None and bins.describe(row.recording, report).cell != row.cell:

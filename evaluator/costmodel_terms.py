@@ -101,7 +101,6 @@ class LaunchWork:
         ahead = self.facts.shared_bytes if self.is_pipelined else min(self.pass_bytes, per_program / self.trips)
         return min(self.slots, self.launch.programs) * min(max(ahead, 1.0), max(per_program, 1.0))
 
-
     @property
     def overlap(self) -> float:
         """How well resources work at once: 1 is one after another, infinity is perfect.

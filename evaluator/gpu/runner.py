@@ -25,9 +25,7 @@ STAGES = {
 }
 
 
-def open_instance(
-    plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tight: bool = False
-) -> Instance | Failure:
+def open_instance(plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tight: bool = False) -> Instance | Failure:
     """Validate a plan and put it on buffers of its own, tight ones if asked, or return the candidate's fault.
 
     Raises:
