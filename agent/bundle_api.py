@@ -22,7 +22,7 @@ from tilewright.archive.runs import RunRecord
 from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.bundle import BundleSize
 from tilewright.evaluator.bundle_results import Results
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import KernelTask
 

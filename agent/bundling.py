@@ -22,7 +22,7 @@ from tilewright.evaluator.bundle import BundleSize, Header, Seat, Ticket, Ticket
 from tilewright.evaluator.code_version import code_version
 from tilewright.evaluator.framed_file import BundleError
 from tilewright.evaluator.judge_settings import JudgeSettings
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.errors import UserError
 from tilewright.tasks.spec import KernelTask

@@ -9,7 +9,8 @@ from tilewright.evaluator.calibration import Calibration, calibrate, observe
 from tilewright.evaluator.calibration_file import choose_calibration, read_calibrations
 from tilewright.evaluator.calibration_fitting import Device, Observation
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.report import Environment, TimeKind
+from tilewright.evaluator.report import Environment
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.errors import UserError
 

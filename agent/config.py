@@ -6,7 +6,7 @@ import msgspec
 
 from tilewright.agent.budget import Budget
 from tilewright.evaluator.gpu.devices import FoundDevice, find_devices
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.targets import find_target, target_names
 
 DEFAULT_TARGET = "cuda:90"

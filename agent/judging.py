@@ -9,7 +9,7 @@ import msgspec
 
 from tilewright.agent.config import local_devices
 from tilewright.evaluator.gpu.devices import FoundDevice
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.errors import UserError
 
 _EXTRA = "pip install 'tilewright[gpu]'"

@@ -13,7 +13,8 @@ from rich.text import Text
 from tilewright.agent.budget import Budget
 from tilewright.archive.records import FinishedStep, Insertion, InsertionStatus, StepState
 from tilewright.archive.runs import Spent
-from tilewright.evaluator.report import Environment, TimeKind
+from tilewright.evaluator.report import Environment
+from tilewright.evaluator.timing import TimeKind
 
 PLAIN_INTERVAL_S = 5.0  # between lines where nothing improved
 

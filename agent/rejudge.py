@@ -12,7 +12,8 @@ from tilewright.archive.records import StepKey
 from tilewright.evaluator.bundle import BundleSize, Header, Ticket, Ticketed, write_bundle
 from tilewright.evaluator.code_version import code_version
 from tilewright.evaluator.redraw import redrawn
-from tilewright.evaluator.report import Environment, Report, TimeKind
+from tilewright.evaluator.report import Environment, Report
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.errors import UserError
 
 

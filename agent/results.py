@@ -10,7 +10,8 @@ from tilewright.archive.records import Elite, StepKey
 from tilewright.archive.rejudging import Rejudgement
 from tilewright.archive.store import Archive
 from tilewright.evaluator.pool import Pool
-from tilewright.evaluator.report import Report, TimeKind, Timing
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.tasks.candidate import source_sha
 from tilewright.tasks.spec import CaseRole, KernelTask
 

@@ -12,7 +12,8 @@ from tilewright.archive.draws import generator
 from tilewright.archive.records import EliteRow, PlannedStep
 from tilewright.evaluator.pool import Prospect, Triage
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, TimeKind, Timing
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 
 EXPLORED_SHARE = 0.2  # of hopeless candidates that are measured nevertheless

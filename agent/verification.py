@@ -4,8 +4,9 @@ from tilewright.agent.search import Search
 from tilewright.agent.second_look import counting
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, TimeKind
+from tilewright.evaluator.report import Report
 from tilewright.evaluator.reward import score
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.candidate import Candidate
 
 

@@ -11,7 +11,8 @@ from rich.table import Table
 from tilewright.agent.api import RunOutcome
 from tilewright.agent.progress import LiveView, Observer, PlainLines
 from tilewright.agent.results import ResultRow, summary_line
-from tilewright.evaluator.report import Report, StageResult, Timing, Verdict
+from tilewright.evaluator.report import Report, StageResult, Verdict
+from tilewright.evaluator.timing import Timing
 
 MARKS = {Verdict.PASSED: "[green]passed[/]", Verdict.FAILED: "[red]failed[/]", Verdict.SKIPPED: "[yellow]skipped[/]"}
 

@@ -15,7 +15,7 @@ from tilewright.archive.lineage import Ancestor
 from tilewright.archive.reader import ArchiveReader
 from tilewright.archive.records import EliteRow, StepKey
 from tilewright.archive.runs import TaskSummary
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate, Knob
 

@@ -7,7 +7,8 @@ from tilewright.archive.errors import UnfitCandidateError
 from tilewright.archive.reader import ArchiveReader
 from tilewright.archive.records import StepKey
 from tilewright.evaluator.recording import KernelBuild, Recording
-from tilewright.evaluator.report import Environment, Report, Reward, RewardTerm, StageResult, TimeKind, Timing, Verdict
+from tilewright.evaluator.report import Environment, Report, Reward, RewardTerm, StageResult, Verdict
+from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.sandbox.failure import Stage
 from tilewright.tasks.candidate import Knob
 

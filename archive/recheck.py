@@ -6,7 +6,7 @@ from tilewright.archive.certificate import Certificate
 from tilewright.archive.errors import UnknownCandidateError, UnknownTaskError
 from tilewright.archive.export import export_source
 from tilewright.archive.reader import ArchiveReader
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.candidate import Candidate, Origin
 
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 import msgspec
 
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, Reward, TimeKind
+from tilewright.evaluator.report import Report, Reward
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import Failure, FailureKind
 from tilewright.tasks.candidate import Candidate, Knob
 

@@ -8,7 +8,8 @@ from tilewright.archive.columns import Json, Packed, enum_column
 from tilewright.archive.records import InsertionStatus, ParentRole, StepState
 from tilewright.archive.runs import RunStatus
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Environment, Report, Reward, TimeKind, Verdict
+from tilewright.evaluator.report import Environment, Report, Reward, Verdict
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import FailureKind, Stage
 from tilewright.tasks.candidate import Knob, Origin
 from tilewright.tasks.spec import KernelTask

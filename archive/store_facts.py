@@ -11,7 +11,8 @@ from tilewright.archive.schema import Build, CaseRow, Evaluation, FailureRow, St
 from tilewright.archive.statements import Upsert, adding, in_scope, table_of
 from tilewright.archive.store_blobs import put_text
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, Timing, Verdict
+from tilewright.evaluator.report import Report, Verdict
+from tilewright.evaluator.timing import Timing
 from tilewright.sandbox.failure import Failure, Stage
 
 

@@ -29,7 +29,7 @@ from tilewright.evaluator.gpu.driver import synchronize
 from tilewright.evaluator.gpu.stopwatch import Stopwatch
 from tilewright.evaluator.gpu.timing_schedule import TimingBudget
 from tilewright.evaluator.gpu.workplace import WorkplaceSettings, open_stopwatch
-from tilewright.evaluator.report import Timing
+from tilewright.evaluator.timing import Timing
 from tilewright.tasks.spec import CaseRole
 
 REPLAYS = 7

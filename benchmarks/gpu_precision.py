@@ -20,7 +20,7 @@ from tilewright.evaluator.gpu.context import DeviceContext
 from tilewright.evaluator.gpu.spreads import relative_spread
 from tilewright.evaluator.gpu.timing_schedule import TimingBudget
 from tilewright.evaluator.gpu.workplace import WorkplaceSettings, open_stopwatch
-from tilewright.evaluator.report import Timing
+from tilewright.evaluator.timing import Timing
 from tilewright.tasks.spec import CaseRole
 
 BUDGETS = {"search": TimingBudget.search(), "final": TimingBudget.final()}

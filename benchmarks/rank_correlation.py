@@ -192,7 +192,7 @@ def compare(plans: Path, times: Path) -> None:
     from tilewright.evaluator.calibration import calibrate, observe
     from tilewright.evaluator.calibration_fitting import Device
     from tilewright.evaluator.hardware import find_hardware
-    from tilewright.evaluator.report import TimeKind, TimeSpan, Timing
+    from tilewright.evaluator.timing import TimeKind, TimeSpan, Timing
     from tilewright.sandbox.targets import find_target
 
     measured = json.loads(times.read_text())

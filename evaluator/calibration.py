@@ -19,7 +19,7 @@ from tilewright.evaluator.costmodel import plan_work
 from tilewright.evaluator.costmodel_constants import SHIPPED, CostConstants
 from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import TimeKind, Timing
+from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.tasks.errors import UserError
 from tilewright.tasks.spec import KernelTask
 

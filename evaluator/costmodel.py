@@ -8,7 +8,7 @@ from tilewright.evaluator.costmodel_terms import LaunchWork, launch_terms
 from tilewright.evaluator.floor import baselines, floor_us
 from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import CostTerm, TimeKind, TimeSpan, Timing
+from tilewright.evaluator.timing import CostTerm, TimeKind, TimeSpan, Timing
 from tilewright.evaluator.traffic import launch_traffic
 from tilewright.sandbox.plan import Alloc, Aten, Launch, LaunchPlan, View, Views
 from tilewright.sandbox.protocol import LaunchCount

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tilewright.evaluator.costmodel_constants import CostConstants
 from tilewright.evaluator.hardware import Hardware
 from tilewright.evaluator.recording import KernelFacts
-from tilewright.evaluator.report import CostTerm
+from tilewright.evaluator.timing import CostTerm
 from tilewright.evaluator.traffic import Traffic
 from tilewright.sandbox.plan import Launch
 from tilewright.sandbox.protocol import LaunchCount

@@ -1,7 +1,8 @@
 """Where a candidate's time goes, in shares and in words."""
 
 from tilewright.evaluator.recording import CaseCount, KernelFacts, Recording
-from tilewright.evaluator.report import CostTerm, Profile, Timing
+from tilewright.evaluator.report import Profile
+from tilewright.evaluator.timing import CostTerm, Timing
 from tilewright.evaluator.traffic import SECTOR_BYTES
 from tilewright.sandbox.plan import Aten, Launch, LaunchPlan
 from tilewright.sandbox.protocol import LaunchCount

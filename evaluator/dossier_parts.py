@@ -12,7 +12,8 @@ import msgspec
 
 from tilewright.evaluator.dossier import Binary, Dossier, Trials
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import StageResult, Timing
+from tilewright.evaluator.report import StageResult
+from tilewright.evaluator.timing import Timing
 from tilewright.sandbox.plan import LaunchPlan
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from tilewright.evaluator.assembly import AssemblerMissingError, assembler
 from tilewright.evaluator.gpu.child_protocol import Device
-from tilewright.evaluator.report import Environment, TimeKind
+from tilewright.evaluator.report import Environment
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.isolation import Confinement
 from tilewright.sandbox.targets import Target, find_target
 

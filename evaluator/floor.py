@@ -2,7 +2,7 @@
 
 from tilewright.evaluator.aten_cost import EagerOp, eager_us, operation_us
 from tilewright.evaluator.hardware import Hardware
-from tilewright.evaluator.report import Baseline, TimeSpan, Timing
+from tilewright.evaluator.timing import Baseline, TimeSpan, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.targets import Target
 from tilewright.tasks.spec import Case, Gradients, TensorSpec

@@ -26,18 +26,11 @@ from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.oracle import OracleError
 from tilewright.evaluator.preparation import Preparations
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import (
-    Admission,
-    CaseResult,
-    Environment,
-    Report,
-    StageResult,
-    Timing,
-    Verdict,
-)
+from tilewright.evaluator.report import Admission, CaseResult, Environment, Report, StageResult, Verdict
 from tilewright.evaluator.sandboxes import Sandboxes
 from tilewright.evaluator.stages import run_stages
 from tilewright.evaluator.static import check
+from tilewright.evaluator.timing import Timing
 from tilewright.evaluator.trials import plan_trials
 from tilewright.evaluator.twins import admit
 from tilewright.sandbox.failure import Failure, FailureKind

@@ -8,7 +8,8 @@ import msgspec
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Admission, Environment, Report, Timing
+from tilewright.evaluator.report import Admission, Environment, Report
+from tilewright.evaluator.timing import Timing
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask

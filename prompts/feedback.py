@@ -1,7 +1,8 @@
 """Reports and failures in words that a model can act on."""
 
 from tilewright.archive.records import FailedAttempt
-from tilewright.evaluator.report import Report, Timing
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import Timing
 
 
 def describe_report(report: Report) -> tuple[str, ...]:

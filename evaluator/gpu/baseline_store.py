@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tilewright.evaluator.report import Baseline
+from tilewright.evaluator.timing import Baseline
 
 
 class BaselineRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ import torch
 from tilewright.evaluator.gpu.captured import Captured, Contestant, take_turns
 from tilewright.evaluator.gpu.input_sets import InputSets
 from tilewright.evaluator.gpu.spreads import to_span
-from tilewright.evaluator.report import Baseline
+from tilewright.evaluator.timing import Baseline
 
 EAGER = "eager"
 COMPILED = "torch.compile"

@@ -23,7 +23,7 @@ from tilewright.evaluator.gpu.captured import CacheFlush, CaptureError
 from tilewright.evaluator.gpu.device_rates import MeasuredHardware, task_floor
 from tilewright.evaluator.gpu.input_sets import InputSets, draw_sets, set_bytes
 from tilewright.evaluator.gpu.timing_schedule import count_sets
-from tilewright.evaluator.report import Baseline
+from tilewright.evaluator.timing import Baseline
 from tilewright.tasks.spec import Case, KernelTask
 
 # Of the device's memory, the sets and answers of one case may take this share, and those of all kept cases twice it.

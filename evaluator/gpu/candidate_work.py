@@ -13,7 +13,7 @@ from tilewright.evaluator.gpu.arena import Arena
 from tilewright.evaluator.gpu.bench import Bench
 from tilewright.evaluator.gpu.binaries import Binaries
 from tilewright.evaluator.gpu.captured import Captured, CaptureError
-from tilewright.evaluator.gpu.driver import DriverError
+from tilewright.evaluator.gpu.driver import DriverError, synchronize
 from tilewright.evaluator.gpu.instance import Instance
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import LaunchPlan
@@ -67,9 +67,11 @@ class CandidateWork:
         self._graph: Captured | None = None
         try:
             with torch.cuda.stream(stream):
-                for number in range(bench.sets.count):
+                for _ in range(bench.sets.count):
                     self.instances = (*self.instances, Instance(self.plan, seat.binaries, seat.arena))
-                    self.load(self.instances[-1], number)
+                synchronize()  # fresh blocks are filled on the default stream, which this one does not wait for
+                for number, instance in enumerate(self.instances):
+                    self.load(instance, number)
                 self.host_us = self._enqueue_twice()
                 self._poison = Captured(self._enqueue_poison, stream)
                 self._capture()

@@ -2,6 +2,7 @@
 
 import gc
 import platform
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from tilewright.evaluator.gpu.profile import measured_profile
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.stopwatch import Stopwatch
 from tilewright.evaluator.gpu.timing_schedule import TimingBudget
+from tilewright.evaluator.gpu.tools import inspect, with_findings
 from tilewright.evaluator.gpu.vitals_reader import VitalsError, VitalsReader
 from tilewright.evaluator.gpu.workplace import WorkplaceSettings, open_stopwatch
 from tilewright.evaluator.occasion import Occasion
-from tilewright.evaluator.report import Profile, Report, Timing
+from tilewright.evaluator.report import Profile, Report
+from tilewright.evaluator.timing import Timing
 from tilewright.sandbox.failure import Failure, Stage
 from tilewright.sandbox.protocol import Entered
 from tilewright.tasks.spec import Case, CaseRole
@@ -125,13 +128,16 @@ class GpuJudge:
         timing = tuple(one.timing for one in timed if one.timing is not None)
         fault = next((one.failure for one in timed if one.failure is not None), None)
         failure = examination.failure or fault or beyond_floor(timing)
+        profile = self._profile(dossier, _slowest(timed)) if timed and failure is None else None
+        if profile is not None and order.occasion is Occasion.FINAL:
+            profile = self._inspect(profile, dossier, _slowest(timed))
         return Report(
             candidate_id=dossier.candidate.id,
             environment_id=order.environment_id,
             stages=examination.stages,
             timing=timing,
             counts=dossier.counts,
-            profile=self._profile(dossier, _slowest(timed)) if timed and failure is None else None,
+            profile=profile,
             failure=failure,
             judge_s=time.monotonic() - started,
         )
@@ -171,6 +177,14 @@ class GpuJudge:
         hardware = self._timing(target).benches.hardware.to_hardware(target)
         shares = slowest.shares
         return measured_profile(dossier, slowest.timing, shares.steps, min(1.0, shares.own_share), hardware)
+
+    def _inspect(self, profile: Profile, dossier: Dossier, slowest: Timed) -> Profile:
+        """Return a finalist's profile with what the vendor's tools say of it, where the machine has them."""
+        if slowest.timing is None:
+            return profile
+        self._tell(Busy(what="profiler and memory checks of a finalist", limit_s=_OWN_WORK_S))
+        with tempfile.TemporaryDirectory(prefix="tilewright-tools-") as folder:
+            return with_findings(profile, inspect(dossier, slowest.timing.case, Path(folder)))
 
     def _timing(self, target: str) -> Stopwatch:
         """Return the stopwatch; the first call of a process may measure the device."""

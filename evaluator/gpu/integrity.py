@@ -9,7 +9,7 @@ from tilewright.evaluator.gpu.captured import Captured, CaptureError, Contestant
 from tilewright.evaluator.gpu.driver import DriverError
 from tilewright.evaluator.gpu.instance import Instance
 from tilewright.evaluator.gpu.spreads import to_span
-from tilewright.evaluator.report import CostTerm
+from tilewright.evaluator.timing import CostTerm
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import Alloc, Launch, LaunchPlan
 

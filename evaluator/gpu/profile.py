@@ -12,7 +12,8 @@ from tilewright.evaluator.costmodel import Work, plan_work, work_terms
 from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.hardware import Hardware
-from tilewright.evaluator.report import CostTerm, Measure, Profile, Timing
+from tilewright.evaluator.report import Measure, Profile
+from tilewright.evaluator.timing import CostTerm, Timing
 from tilewright.sandbox.targets import Target, find_target
 
 # Shares of a ceiling from which on it, and nothing else, is what bounds a plan.

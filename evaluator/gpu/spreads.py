@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.evaluator.report import PairedRatio, TimeSpan
+from tilewright.evaluator.timing import PairedRatio, TimeSpan
 
 Samples = npt.NDArray[np.float64]
 

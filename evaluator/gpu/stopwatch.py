@@ -14,7 +14,7 @@ from tilewright.evaluator.gpu.spreads import pair, ratio_drift, to_span
 from tilewright.evaluator.gpu.timing_schedule import Side, TimingBudget, count_pairs, interleave
 from tilewright.evaluator.gpu.vitals import Vitals, disturbance
 from tilewright.evaluator.gpu.vitals_reader import VitalsReader
-from tilewright.evaluator.report import Baseline, TimeKind, Timing
+from tilewright.evaluator.timing import Baseline, TimeKind, Timing
 from tilewright.sandbox.failure import Failure
 from tilewright.tasks.spec import Case
 

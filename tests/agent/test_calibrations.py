@@ -19,7 +19,8 @@ from tilewright.archive.store import open_archive
 from tilewright.evaluator.calibration_file import keep_calibration
 from tilewright.evaluator.pool import Triage
 from tilewright.evaluator.recording import CaseCount, Recording
-from tilewright.evaluator.report import Report, TimeKind
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.protocol import LaunchCount
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.errors import UserError

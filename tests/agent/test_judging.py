@@ -6,7 +6,7 @@ import pytest
 
 from tilewright.agent.config import local_target_name
 from tilewright.agent.judging import choose_judging, keep_judging, missing_package
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.errors import UserError
 
 

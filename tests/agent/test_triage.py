@@ -18,7 +18,8 @@ from tilewright.archive.records import FinishedStep, Insertion, StepState
 from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.pool import Prospect, Triage
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, TimeKind, TimeSpan, Timing
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import TimeKind, TimeSpan, Timing
 from tilewright.sandbox.failure import FailureKind
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask

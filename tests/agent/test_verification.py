@@ -15,7 +15,8 @@ from tilewright.archive.store import open_archive
 from tilewright.archive.verify import verify
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, TimeKind
+from tilewright.evaluator.report import Report
+from tilewright.evaluator.timing import TimeKind
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
 

@@ -9,9 +9,7 @@ from tilewright.archive.runs import RunSpec
 from tilewright.archive.store import Archive
 from tilewright.evaluator.recording import InstructionMix, KernelBuild, KernelFacts, Occupancy, Recording
 from tilewright.evaluator.report import (
-    Baseline,
     CaseResult,
-    CostTerm,
     Environment,
     ErrorMeasure,
     Profile,
@@ -19,11 +17,9 @@ from tilewright.evaluator.report import (
     Reward,
     RewardTerm,
     StageResult,
-    TimeKind,
-    TimeSpan,
-    Timing,
     Verdict,
 )
+from tilewright.evaluator.timing import Baseline, CostTerm, TimeKind, TimeSpan, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import Alloc, Aten, Buffer, BufferOrigin, Launch, LaunchPlan, Pointer, Scalar, View
 from tilewright.tasks.candidate import Candidate, Knob, KnobRange, Origin

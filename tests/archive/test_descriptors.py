@@ -6,7 +6,7 @@ from msgspec import structs
 
 from tilewright.archive.descriptors import Structure, all_cells, describe, parse_cell
 from tilewright.evaluator.recording import InstructionMix, Recording
-from tilewright.evaluator.report import CostTerm
+from tilewright.evaluator.timing import CostTerm
 from tilewright.sandbox.plan import Launch
 
 TASK = make_task()

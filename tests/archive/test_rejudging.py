@@ -25,7 +25,7 @@ from tilewright.archive.recheck import Machine, recheck, recheck_file, recheck_h
 from tilewright.archive.rejudging import Rejudgement
 from tilewright.archive.store import Archive, open_archive
 from tilewright.archive.verify import verify
-from tilewright.evaluator.report import TimeKind
+from tilewright.evaluator.timing import TimeKind
 
 TASK = make_task()
 CELL = "128-bit|block|one-pass"

@@ -28,7 +28,8 @@ from tilewright.evaluator.draws import Draw, StageDraws
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.pool import Triage
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Environment, Report, TimeKind
+from tilewright.evaluator.report import Environment, Report
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import Stage
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask

@@ -10,7 +10,8 @@ from tilewright.evaluator.judge import Judge
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.occasion import Occasion
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import Report, TimeKind, Verdict
+from tilewright.evaluator.report import Report, Verdict
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import FailureKind, Stage
 from tilewright.tasks.candidate import Candidate, Origin
 from tilewright.tasks.loading import load_task

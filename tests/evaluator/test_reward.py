@@ -3,20 +3,9 @@
 import pytest
 from msgspec import structs
 
-from tilewright.evaluator.report import (
-    Baseline,
-    CaseResult,
-    CostTerm,
-    ErrorMeasure,
-    Profile,
-    Report,
-    StageResult,
-    TimeKind,
-    TimeSpan,
-    Timing,
-    Verdict,
-)
+from tilewright.evaluator.report import CaseResult, ErrorMeasure, Profile, Report, StageResult, Verdict
 from tilewright.evaluator.reward import fitness, repair_utility, score
+from tilewright.evaluator.timing import Baseline, CostTerm, TimeKind, TimeSpan, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 
 STAGES = (Stage.SMOKE, Stage.SHAPES, Stage.STABILITY, Stage.DETERMINISM, Stage.EDGES)

@@ -11,12 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from collection import hacks, honest
-from preparing import Prepared, prepare_all, quick_settings
+from preparing import QUIET_S, Prepared, prepare_all, quick_settings
 
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
-
-QUIET_S = 10.0
 
 
 @pytest.fixture(scope="session")

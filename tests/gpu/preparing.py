@@ -20,6 +20,7 @@ from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import KernelTask
 from tilewright.tasks.suite import find_task_files
 
+QUIET_S = 10.0  # silence after which the judge's child is killed
 # Candidates of one task that one process records: enough to share the oracle's answers, few enough to spread.
 _BATCH = 6
 _OWN_TASKS = str(Path(__file__).parents[1] / "adversarial" / "tasks")

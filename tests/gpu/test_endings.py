@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
-from conftest import QUIET_S
-from preparing import Prepared
+from preparing import QUIET_S, Prepared
 
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
 from tilewright.sandbox.failure import FailureKind

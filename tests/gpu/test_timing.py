@@ -6,7 +6,7 @@ import pytest
 from preparing import Prepared
 
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
-from tilewright.evaluator.report import TimeKind, Timing
+from tilewright.evaluator.timing import TimeKind, Timing
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 

@@ -19,7 +19,7 @@ from tilewright.evaluator.calibration_fitting import Device, Observation
 from tilewright.evaluator.costmodel import estimate, step_terms
 from tilewright.evaluator.costmodel_constants import SHIPPED, CostConstants
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.report import TimeKind, TimeSpan, Timing
+from tilewright.evaluator.timing import TimeKind, TimeSpan, Timing
 from tilewright.sandbox.targets import find_target
 
 WHERE = Device(device="NVIDIA H200", target=find_target("cuda:90"), hardware=find_hardware("cuda:90"))

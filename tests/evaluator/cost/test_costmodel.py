@@ -16,7 +16,7 @@ from tilewright.evaluator.diagnosis import diagnose
 from tilewright.evaluator.floor import beyond_floor
 from tilewright.evaluator.hardware import find_hardware
 from tilewright.evaluator.recording import CaseCount
-from tilewright.evaluator.report import Timing
+from tilewright.evaluator.timing import Timing
 from tilewright.sandbox.plan import View
 from tilewright.sandbox.targets import UnknownTargetError, find_target, target_names
 from tilewright.tasks.spec import DType

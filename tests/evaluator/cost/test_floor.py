@@ -8,7 +8,7 @@ from tilewright.evaluator.aten_cost import EagerOp
 from tilewright.evaluator.eager_cost import eager_ops
 from tilewright.evaluator.floor import baselines, beyond_floor, compulsory_bytes, floor_us
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.report import Baseline, TimeKind, TimeSpan, Timing
+from tilewright.evaluator.timing import Baseline, TimeKind, TimeSpan, Timing
 from tilewright.sandbox.failure import FailureKind
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.spec import Case, DType, ScalarSpec, Size, TensorSpec

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tilewright.evaluator.gpu.baseline_store import BaselineRecord, BaselineStore
-from tilewright.evaluator.report import Baseline, TimeSpan
+from tilewright.evaluator.timing import Baseline, TimeSpan
 
 HERE = ("NVIDIA H200", "580.1", "2.11")
 RECORD = BaselineRecord(

@@ -17,7 +17,7 @@ from tilewright.evaluator.gpu.stopwatch import Stopwatch
 from tilewright.evaluator.gpu.timing_schedule import TimingBudget
 from tilewright.evaluator.gpu.workplace import WorkplaceSettings, open_stopwatch
 from tilewright.evaluator.recording import Recording
-from tilewright.evaluator.report import TimeKind, Timing
+from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.plan import Alloc, Aten, Buffer, BufferOrigin, LaunchPlan, View
 from tilewright.tasks.candidate import Candidate, Origin

@@ -14,7 +14,8 @@ from tilewright.evaluator.costmodel import estimate
 from tilewright.evaluator.dossier import Dossier, Trials
 from tilewright.evaluator.gpu.profile import measured_profile
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.report import CostTerm, Profile, Report, TimeKind, TimeSpan, Timing
+from tilewright.evaluator.report import Profile, Report
+from tilewright.evaluator.timing import CostTerm, TimeKind, TimeSpan, Timing
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.candidate import Candidate, Origin
 

@@ -16,7 +16,8 @@ from tilewright.evaluator.gpu.errors import DeviceGoneError, JudgeFaultError
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.gpu.supervisor import GpuSupervisor
 from tilewright.evaluator.occasion import Occasion
-from tilewright.evaluator.report import CaseResult, Place, StageResult, TimeKind, Verdict
+from tilewright.evaluator.report import CaseResult, Place, StageResult, Verdict
+from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.failure import FailureKind, Stage
 
 FAKE = str(Path(__file__).parent / "fake_judge.py")
