@@ -23,6 +23,8 @@ from tilewright.tasks.values import to_torch
 Answers = tuple[torch.Tensor, ...]
 
 _PERTURBED_RUNS = 3
+# Longer sums are made of partial sums wherever they run in parallel; a larger allowance would hide rows left out.
+_DEEPEST = 1 << 16
 # Squares of numbers beyond these overflow in the arithmetic of their type.
 _SQUARES_FIT = {DType.FLOAT16: 2.0**7, DType.BFLOAT16: 2.0**60, DType.FLOAT32: 2.0**60}
 
@@ -127,12 +129,12 @@ def may_overflow(question: Question) -> bool:
 
 
 def depth_of(case: Case, output: TensorSpec) -> int:
-    """Return the length of the longest reduction that an output may need, in elements, judged from shapes."""
+    """Return the length of the longest chain of additions that an output may need, in elements, judged from shapes."""
     tensors = [one for one in case.inputs if isinstance(one, TensorSpec)]
     tensors += [one.tensor for one in case.parameters]
     sizes = [size for one in tensors for size in one.shape]
     ratios = [one.elements // max(1, output.elements) for one in tensors]
-    return max([1, *sizes, *ratios])
+    return min(max([1, *sizes, *ratios]), _DEEPEST)
 
 
 def numbers_of(tensor: torch.Tensor) -> Reals:
