@@ -24,7 +24,8 @@ _MOST_FAILURES = 3
 _REPAIR_WINDOW = 50  # failures among which an almost right candidate is looked for
 # Stages in the order in which a candidate meets them: later is closer to right.
 _STAGES = tuple(Stage)
-# Candidates that hang or crash are no basis to build on, however far they came; what is only slow is not to be mended.
+# Candidates that hang or crash are no basis to build on, however far they came; what is only slow is not to be mended,
+# and what is faster than the device allows is a fraud that nobody shall learn from.
 _HOPELESS = frozenset(
     {
         FailureKind.TIME_LIMIT,
@@ -32,6 +33,7 @@ _HOPELESS = frozenset(
         FailureKind.CRASH,
         FailureKind.PROTOCOL,
         FailureKind.UNPROMISING,
+        FailureKind.BEYOND_FLOOR,
     }
 )
 

@@ -116,7 +116,12 @@ def test_nothing_is_repaired_unless_asked(archive: Archive):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"kind": FailureKind.SYNTAX, "stage": Stage.STATIC}, {"kind": FailureKind.TIME_LIMIT}]
+    "changes",
+    [
+        {"kind": FailureKind.SYNTAX, "stage": Stage.STATIC},
+        {"kind": FailureKind.TIME_LIMIT},
+        {"kind": FailureKind.BEYOND_FLOOR, "stage": Stage.TIMING},
+    ],
 )
 def test_candidates_that_did_not_run_to_an_answer_are_not_repaired(archive: Archive, changes: dict[str, object]):
     run_id = begin(archive, TASK)
