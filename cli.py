@@ -38,7 +38,7 @@ app.add_typer(task_app, name="task")
 ArchiveOption = Annotated[str, typer.Option("--archive", help="Database file or URL.")]
 BudgetOption = Annotated[str, typer.Option(help="Caps: 120s, 500c (candidates), 60s-per-task, or a sum of them.")]
 TargetOption = Annotated[str | None, typer.Option(help="GPU to search for, such as cuda:90.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeterministicOption = Annotated[bool, typer.Option("--deterministic", help="Same seed, same archive (slower).")]
 RayOption = Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")]

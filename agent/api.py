@@ -112,6 +112,8 @@ def optimize(
     Raises:
         UserError: Something that was asked for cannot be done; the message says what to do.
     """
+    if output is not None and not output.absolute().parent.is_dir():
+        raise UserError(f"expected a file in an existing folder for the kernel; got {output}: choose another -o")
     outcome = run((str(file),), request, observer=observer)
     best = outcome.findings[0].best if outcome.findings else None
     if best is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilewright.agent.consoles import results_console
+from tilewright.tasks.errors import UserError
 
 if TYPE_CHECKING:
     from tilewright.archive.browse import Listing
@@ -80,8 +81,13 @@ def show_map(
     from tilewright.archive.browse import list_map, to_table
     from tilewright.archive.store import open_archive
 
+    if svg is not None and not svg.absolute().parent.is_dir():
+        raise UserError(f"expected a file in an existing folder for the picture; got {svg}: choose another --svg")
     with open_archive(archive, writable=False) as opened:
-        for place in find_places(opened, run, task):
+        places = find_places(opened, run, task)
+        if svg is not None and len(places) > 1:
+            raise UserError(f"expected one task for --svg; the run has {len(places)}: name one with --task")
+        for place in places:
             rows = opened.elites(place.run_id, place.task_id)
             listing = list_map(rows, f"{place.run}: {place.task}")
             _print(listing, rows, as_json=as_json)
@@ -128,8 +134,11 @@ def export(
     from tilewright.archive.store import open_archive
 
     with open_archive(archive, writable=False) as opened:
-        chosen = candidate or best_candidate(opened, find_places(opened, run, task))
-        evidence = write_kernel(opened, chosen, output)
+        if candidate is None:
+            places = find_places(opened, run, task)
+            evidence = write_kernel(opened, best_candidate(opened, places), output, run_id=places[0].run_id)
+        else:
+            evidence = write_kernel(opened, candidate, output, run_id=opened.run(run).id if run else None)
     results_console().print(
         f"{evidence.candidate_id} -> {output}, {output.with_suffix('.json')}", markup=False, highlight=False
     )
@@ -141,6 +150,7 @@ def rebin(archive: ArchiveOption = DEFAULT_ARCHIVE, as_json: JsonOption = False)
     from tilewright.archive.rebin import rebin as recompute
     from tilewright.archive.store import open_archive
 
+    open_archive(archive, writable=False).close()  # opening it to write would create one where there is none
     with open_archive(archive, writable=True) as opened:
         results = recompute(opened)
     if as_json:

@@ -1,5 +1,6 @@
 """What a user names on the command line or from Python: task files, kernel files, knobs."""
 
+import re
 from pathlib import Path
 
 from tilewright.tasks.candidate import Knob
@@ -55,7 +56,7 @@ def parse_knobs(texts: tuple[str, ...]) -> tuple[Knob, ...]:
     knobs = []
     for text in texts:
         name, _, value = text.partition("=")
-        if not name.isidentifier() or not value.lstrip("-").isdigit():
+        if not name.isidentifier() or not re.fullmatch(r"-?[0-9]{1,18}", value):
             raise UserError(f"expected --knob NAME=INTEGER, got {text!r}")
         knobs.append(Knob(name=name, value=int(value)))
     return tuple(sorted(knobs, key=lambda knob: knob.name))

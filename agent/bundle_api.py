@@ -1,6 +1,7 @@
 """Bundles from Python: the same verbs as the command line, which is their thin caller."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from tilewright.archive.store import Archive, open_archive
 from tilewright.evaluator.bundle import BundleSize
 from tilewright.evaluator.bundle_results import Results
 from tilewright.evaluator.timing import TimeKind
+from tilewright.tasks.errors import UserError
 from tilewright.tasks.loading import load_task
 from tilewright.tasks.spec import KernelTask
 
@@ -116,6 +118,11 @@ def tell_results(path: Path, archive: str) -> Imported:
             return import_results(opened, results)
 
 
+def _tell(archive: Archive, path: Path) -> None:
+    with Results(path) as results:
+        import_results(archive, results)
+
+
 def write_rejudge_bundle(scope: Scope, output: Path) -> BundleSize:
     """Write a bundle of stored plans, to be judged again elsewhere.
 
@@ -135,15 +142,18 @@ def rejudge_here(scope: Scope, device: str, say: Say) -> tuple[Comparison, ...]:
     """
     with tempfile.TemporaryDirectory(prefix="tilewright-rejudge-") as folder:
         bundle, found = Path(folder, "bundle"), Path(folder, "results")
-        with open_archive(scope.archive, writable=False) as archive:
+        open_archive(scope.archive, writable=False).close()
+        # held for writing from the first: who cannot tell must not judge
+        with open_archive(scope.archive, writable=True) as archive:
             retrials = _retrials(archive, scope)
             write_retrials(archive, retrials, bundle)
-        try:
-            judge_file(bundle, found, device, say)
-        finally:
-            if found.is_file():  # what was judged before a device was lost is kept
-                tell_results(found, scope.archive)
-        with open_archive(scope.archive, writable=False) as archive:
+            try:
+                judge_file(bundle, found, device, say)
+            except BaseException:  # what was judged before a device was lost is kept, and the loss is what is said
+                with suppress(UserError):
+                    _tell(archive, found)
+                raise
+            _tell(archive, found)
             return compare(archive, retrials)
 
 

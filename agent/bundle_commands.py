@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tilewright.agent.consoles import progress_console, results_console
+from tilewright.tasks.errors import UserError
 
 _DONE, _OUR_FAILURE, _INTERRUPTED = 0, 3, 130
 DEFAULT_ARCHIVE = "tilewright.db"
@@ -15,7 +16,9 @@ BundleOption = Annotated[Path, typer.Option("--output", "-o", help="Bundle to wr
 ArchiveOption = Annotated[str, typer.Option("--archive", help="Database file or URL.")]
 NameOption = Annotated[str | None, typer.Option(help="Name of the run; one of that name goes on.")]
 TargetOption = Annotated[str | None, typer.Option(help="GPU to record for, such as cuda:90.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random choice and of the secret cases.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice and of the secret cases.")
+]
 RayOption = Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ResultsArgument = Annotated[Path, typer.Argument(help="Results file that `tilewright judge` wrote.")]
@@ -37,6 +40,10 @@ def record(  # noqa: PLR0913, PLR0917 - an option is a parameter
     """Record kernels into a bundle, to be judged where there is a GPU: sketches, a file, or a run's elites."""
     from tilewright.agent import bundle_api, bundle_views, views
 
+    if knobs and kernel is None:
+        raise UserError("expected --kernel beside --knob; got none: knobs are chosen for a file of yours")
+    if kernel is not None and elites is not None:
+        raise UserError("expected --kernel or --elites; got both: record them into two bundles")
     request = bundle_api.BundleRequest(
         output=output, tasks=tuple(tasks or ()), name=name, archive=archive, target=target, seed=seed,
         ray_address=ray_address,

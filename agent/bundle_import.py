@@ -3,6 +3,7 @@
 import msgspec
 
 from tilewright.agent.outcome import judged
+from tilewright.archive.errors import StepConflictError
 from tilewright.archive.records import InsertionStatus, StepKey
 from tilewright.archive.rejudging import Rejudgement
 from tilewright.archive.store import Archive
@@ -52,7 +53,7 @@ class _Teller:
         if not self._is_there(key):
             self.unknown.append(ticket)
         elif ticket.round:
-            self._rejudge(Rejudgement(key=key, round=ticket.round, report=one.report))
+            self._rejudge(ticket, Rejudgement(key=key, round=ticket.round, report=one.report))
         else:
             self._end(key, one)
 
@@ -62,7 +63,7 @@ class _Teller:
     def _end(self, key: StepKey, one: Judged) -> None:
         waiting = self._waiting(key).pop(key.number, None)
         if waiting is None:
-            self._count(known=1)
+            self._count_ended(key, one)
             return
         if waiting.candidate.id != one.report.candidate_id:
             self.unknown.append(one.ticket)
@@ -73,11 +74,27 @@ class _Teller:
         is_right = insertion.status is not InsertionStatus.REJECTED
         self._count(steps=1, right=int(is_right), gains=int(insertion.status.is_gain))
 
-    def _rejudge(self, found: Rejudgement) -> None:
-        if any(one.round == found.round for one in self._archive.rejudgements(found.key)):
+    def _count_ended(self, key: StepKey, one: Judged) -> None:
+        """Count a result of a step that is over; runs of one name share their id, whatever their steps propose."""
+        if self._archive.proposal(key) == one.report.candidate_id:
+            self._count(known=1)
+        else:
+            self.unknown.append(one.ticket)
+
+    def _rejudge(self, ticket: Ticket, found: Rejudgement) -> None:
+        """Store a later judgement; where another report has taken its round, in the next free one."""
+        later = [one for one in self._archive.rejudgements(found.key) if one.round >= found.round]
+        # compared as stored: a measure that is no number differs from itself
+        if msgspec.msgpack.encode(found.report) in {msgspec.msgpack.encode(one.report) for one in later}:
             self._count(known=1)
             return
-        demotion = self._archive.add_rejudgement(found)
+        if any(one.round == found.round for one in later):
+            found = msgspec.structs.replace(found, round=1 + later[-1].round)
+        try:
+            demotion = self._archive.add_rejudgement(found)
+        except StepConflictError:
+            self.unknown.append(ticket)
+            return
         self._count(rejudged=1, right=int(found.report.is_right), demoted=int(demotion is not None))
 
     def _waiting(self, key: StepKey) -> dict[int, RecordedStep]:

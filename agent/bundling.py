@@ -18,9 +18,9 @@ from tilewright.agent.search import Search, SearchPlan
 from tilewright.archive.records import PlannedStep, StepKey
 from tilewright.archive.runs import RunRecord, RunStatus
 from tilewright.archive.store import Archive
-from tilewright.evaluator.bundle import BundleSize, Header, Seat, Ticket, Ticketed, write_bundle
+from tilewright.evaluator.bundle import KIND, BundleSize, Header, Seat, Ticket, Ticketed, write_bundle
 from tilewright.evaluator.code_version import code_version
-from tilewright.evaluator.framed_file import BundleError
+from tilewright.evaluator.framed_file import BundleError, check_replaceable
 from tilewright.evaluator.judge_settings import JudgeSettings
 from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.targets import find_target
@@ -81,10 +81,11 @@ def check_output(path: Path) -> None:
     """Refuse a file that cannot be written before anything is spent on it.
 
     Raises:
-        BundleError: It is a folder, or its folder is not there.
+        BundleError: It is a folder, its folder is not there, or it is a file that is no bundle.
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise BundleError(f"expected a file in an existing folder for the bundle; got {path}: choose another -o")
+    check_replaceable(path, KIND)
 
 
 def free_name(stem: str, archive: Archive) -> str:

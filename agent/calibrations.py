@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tilewright.archive.location import Location
 from tilewright.archive.reader import ArchiveReader
@@ -9,7 +10,7 @@ from tilewright.evaluator.calibration import Calibration, calibrate, observe
 from tilewright.evaluator.calibration_file import choose_calibration, read_calibrations
 from tilewright.evaluator.calibration_fitting import Device, Observation
 from tilewright.evaluator.hardware import find_hardware
-from tilewright.evaluator.report import Environment
+from tilewright.evaluator.report import Environment, Report
 from tilewright.evaluator.timing import TimeKind
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.errors import UserError
@@ -36,7 +37,7 @@ def stored_calibration(location: Location, target: str) -> Calibration | None:
 
 def measured_devices(archive: ArchiveReader) -> tuple[str, ...]:
     """Return the devices that times of an archive were measured on, sorted."""
-    return tuple(sorted({environment.device for _, _, environment in _measured(archive)}))
+    return tuple(sorted({row.environment.device for row in _measured(archive)}))
 
 
 def calibrate_device(archive: ArchiveReader, device: str | None) -> Calibration:
@@ -55,36 +56,39 @@ def calibrate_device(archive: ArchiveReader, device: str | None) -> Calibration:
         raise UserError("expected measured times; this archive has estimates only: run a search on a GPU first")
     if chosen not in known:
         raise UserError(f"expected --device, one of {', '.join(known)}; got {device!r}")
-    rows = [row for row in _measured(archive) if row[2].device == chosen]
-    target = rows[0][2].target
+    rows = [row for row in _measured(archive) if row.environment.device == chosen]
+    target = rows[0].environment.target
     where = Device(device=chosen, target=find_target(target), hardware=find_hardware(target))
     return calibrate(tuple(one for row in rows for one in _observations(archive, row, where)), where)
 
 
-Row = tuple[str, str, Environment]
+class _Row(NamedTuple):
+    """A right candidate with measured times, as one run judged it."""
+
+    task_id: str
+    candidate_id: str
+    report: Report
+    environment: Environment
 
 
-def _measured(archive: ArchiveReader) -> Iterator[Row]:
-    """Yield each task and candidate with measured times once, with the environment of its newest judgement."""
-    seen: set[tuple[str, str]] = set()
+def _measured(archive: ArchiveReader) -> Iterator[_Row]:
+    """Yield each right candidate with measured times once a run; a wrong one's time is that of other work."""
     for run in archive.runs():
         for task_id in archive.run_tasks(run.id):
-            for attempt in archive.attempts(run.id, task_id, limit=MOST_ATTEMPTS):
-                key = (task_id, attempt.candidate_id)
-                if attempt.time_us is None or key in seen:
+            attempts = archive.attempts(run.id, task_id, limit=MOST_ATTEMPTS)
+            for candidate_id in dict.fromkeys(one.candidate_id for one in attempts if one.time_us is not None):
+                report = archive.report(candidate_id, run.id)
+                if report is None or not report.is_right or archive.disproofs(candidate_id):
                     continue
-                seen.add(key)
-                report = archive.report(attempt.candidate_id)
-                if report is not None and any(one.kind is TimeKind.MEASURED for one in report.timing):
-                    yield *key, archive.environment(report.environment_id)
+                if any(one.kind is TimeKind.MEASURED for one in report.timing):
+                    yield _Row(task_id, candidate_id, report, archive.environment(report.environment_id))
 
 
-def _observations(archive: ArchiveReader, row: Row, where: Device) -> Iterator[Observation]:
-    task_id, candidate_id, _ = row
-    report, recording = archive.report(candidate_id), archive.recording(candidate_id)
-    if report is None or recording is None:
+def _observations(archive: ArchiveReader, row: _Row, where: Device) -> Iterator[Observation]:
+    recording = archive.recording(row.candidate_id)
+    if recording is None:
         return
-    counted = {one.case for one in report.counts}
-    for timing in report.timing:
+    counted = {one.case for one in row.report.counts}
+    for timing in row.report.timing:
         if timing.kind is TimeKind.MEASURED and timing.case in counted:
-            yield observe(archive.task(task_id), recording, report.counts, timing, where)
+            yield observe(archive.task(row.task_id), recording, row.report.counts, timing, where)

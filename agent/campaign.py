@@ -16,7 +16,7 @@ from tilewright.archive.runs import Budget as Caps
 from tilewright.archive.runs import RunRecord, RunSpec, RunStatus, Spent
 from tilewright.archive.store import Archive
 from tilewright.evaluator.code_version import code_version
-from tilewright.evaluator.pool import Pool
+from tilewright.evaluator.pool import EvaluationLostError, Pool
 from tilewright.tasks.spec import KernelTask
 
 
@@ -82,7 +82,10 @@ async def conduct(campaign: Campaign, stop: asyncio.Event) -> tuple[Finding, ...
 async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asyncio.Event) -> Finding:
     """Search one task, unless it cannot tell right from wrong."""
     campaign.observer.preparing(f"checking that {task.title} can tell right from wrong")
-    admission = await campaign.pool.admit(task)
+    try:
+        admission = await campaign.pool.admit(task)
+    except EvaluationLostError as error:  # ours: the other tasks go on
+        return Finding(task=task, refusal=f"could not be checked: {error}")
     if not admission.is_admitted:
         return Finding(task=task, refusal=admission.reason)
     plan = plan_search(campaign.archive, campaign.run_id, campaign.config, campaign.tasks, position)
@@ -92,7 +95,8 @@ async def _attend(campaign: Campaign, task: KernelTask, position: int, stop: asy
     pool = None if ending is Ending.INTERRUPTED else campaign.pool
     if pool is not None:
         campaign.observer.preparing(f"confirming the best kernels of {task.title} on new secret cases")
-    return await conclude(campaign.archive, Confirmer(campaign.archive, pool, task), search.key(0), task, ending)
+    confirmer = Confirmer(campaign.archive, pool, task, campaign.run_id)
+    return await conclude(campaign.archive, confirmer, search.key(0), task, ending)
 
 
 def plan_search(

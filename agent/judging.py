@@ -56,7 +56,9 @@ def choose_judging(target: str, *, is_deterministic: bool = False, ray_address: 
             reason=f"GPU {busy.index} ({busy.name}) is in use by {busy.processes} other processes: free it first"
         )
     missing = missing_package()
-    return Judging(reason=missing) if missing else Judging(devices=free)
+    # times of two parts do not compare, though both may be of the target
+    alike = tuple(one for one in free if one.name == free[0].name)
+    return Judging(reason=missing) if missing else Judging(devices=alike)
 
 
 def keep_judging(kind: TimeKind, target: str) -> Judging:

@@ -73,7 +73,7 @@ def choose_retrials(archive: ArchiveReader, places: tuple[Place, ...], candidate
             f"expected stored plans of {without_plans} candidates; there are none: "
             f"`tilewright record --elites {places[0].run}` records them again"
         )
-    report = archive.report(found[0].candidate_id)
+    report = archive.report(found[0].candidate_id, found[0].key.run_id)
     assert report is not None
     return Retrials(
         run=places[0].run,
@@ -90,7 +90,8 @@ def _chosen(
     """Yield step, candidate and task of what is to be judged again."""
     if candidate is not None:
         known = archive.candidate(candidate)
-        yield archive.home(known.id), known.id, archive.task(known.task_id).title
+        key = archive.recorded_step(known.id) or archive.home(known.id)
+        yield key, known.id, archive.task(known.task_id).title
         return
     for place in places:
         for row in archive.elites(place.run_id, place.task_id):
@@ -120,7 +121,7 @@ def compare(archive: ArchiveReader, retrials: Retrials) -> tuple[Comparison, ...
     """Return what judging again found, for the candidates that it reached."""
     found = []
     for one in retrials.chosen:
-        before = archive.report(one.candidate_id)
+        before = archive.report(one.candidate_id, one.key.run_id)
         later = [again.report for again in archive.rejudgements(one.key) if again.round == one.round]
         if before is not None and later:
             found.append(_comparison(one, before, later[0]))

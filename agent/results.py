@@ -1,5 +1,6 @@
 """What a run found, task by task and bench case by bench case: the honest summary."""
 
+import logging
 import math
 
 import msgspec
@@ -9,11 +10,14 @@ from tilewright.agent.sketches.catalogue import sketches_for
 from tilewright.archive.records import Elite, StepKey
 from tilewright.archive.rejudging import Rejudgement
 from tilewright.archive.store import Archive
-from tilewright.evaluator.pool import Pool
+from tilewright.evaluator.pool import EvaluationLostError, Pool
+from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Report
 from tilewright.evaluator.timing import TimeKind, Timing
 from tilewright.tasks.candidate import source_sha
 from tilewright.tasks.spec import CaseRole, KernelTask
+
+_LOG = logging.getLogger(__name__)
 
 MOST_CONFIRMED = 3  # elites that are judged again before a task is left without a winner
 LEAST_OWN_SHARE = 0.3  # of the time in the candidate's own kernels; below it, PyTorch's operations do the work
@@ -38,7 +42,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def timing(self) -> Timing:
         """Its time on that case."""
-        return next(one for one in self.report.timing if one.case == self.case)
+        # of two measurements the later one: the best of many measured times is a lucky one
+        last = self.confirmation if self.confirmation is not None and self.confirmation.timing else self.report
+        return next(one for one in last.timing if one.case == self.case)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,37 +96,52 @@ class ResultRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Confirmer:
-    """Judges candidates of one task again, each once.
+    """Judges candidates of a run's task again, each once.
 
     Args:
         archive: Where their recordings are.
         pool: Places to work; None accepts every first report, for a search that was interrupted.
         task: The task.
+        run_id: The run.
     """
 
-    def __init__(self, archive: Archive, pool: Pool | None, task: KernelTask) -> None:
+    def __init__(self, archive: Archive, pool: Pool | None, task: KernelTask, run_id: str) -> None:
         self._archive = archive
         self._pool = pool
         self._task = task
+        self._run_id = run_id
         self._reports: dict[str, Report | None] = {}
 
     async def champion(self, case: str, candidate_id: str) -> Champion | None:
-        """Return a candidate as champion of a case, or None if it is not right this time."""
-        report, recording = self._archive.report(candidate_id), self._archive.recording(candidate_id)
+        """Return a candidate as champion of a case, or None if it is not right, or not judged, this time."""
+        report = self._archive.report(candidate_id, self._run_id)
+        recording = self._archive.recording(candidate_id)
         if report is None or recording is None or report.profile is None or report.profile.own_share < LEAST_OWN_SHARE:
             return None
-        if self._pool is not None and candidate_id not in self._reports:
-            candidate = self._archive.candidate(candidate_id)
-            self._reports[candidate_id] = await self._pool.confirm(self._task, candidate, recording)
-        confirmation = self._reports.get(candidate_id)
-        if confirmation is not None and not confirmation.is_right:
-            self._demote(confirmation)
+        if self._pool is None:
+            return Champion(case=case, candidate_id=candidate_id, report=report, confirmation=None)
+        if candidate_id not in self._reports:
+            self._reports[candidate_id] = await self._judge(self._pool, candidate_id, recording)
+        confirmation = self._reports[candidate_id]
+        if confirmation is None or not confirmation.is_right:
             return None
         return Champion(case=case, candidate_id=candidate_id, report=report, confirmation=confirmation)
 
+    async def _judge(self, pool: Pool, candidate_id: str, recording: Recording) -> Report | None:
+        """Judge a candidate again; None if that failed through no fault of its own."""
+        try:
+            found = await pool.confirm(self._task, self._archive.candidate(candidate_id), recording)
+        except EvaluationLostError as error:
+            _LOG.warning("%s of %s could not be confirmed: %s", candidate_id, self._task.title, error)
+            return None
+        if not found.is_right:
+            self._demote(found)
+        return found
+
     def _demote(self, found: Report) -> None:
         """Store that a candidate is wrong after all; the cell that it holds goes to the next best one."""
-        key = self._archive.home(found.candidate_id)
+        key = self._archive.judged_step(found.candidate_id, self._run_id)
+        assert key is not None
         again = 1 + len(self._archive.rejudgements(key))
         self._archive.add_rejudgement(Rejudgement(key=key, round=again, report=found))
 
@@ -194,7 +215,8 @@ def summary_line(finding: Finding) -> str:
         return f"{finding.task.title}: nothing to try, no sketch serves family {family}; judge your own with `eval`"
     if finding.best is None:
         return f"{finding.task.title}: no right kernel among {finding.candidates} candidates ({finding.ending})"
-    timing = min(finding.best.report.timing, key=lambda one: one.speedup)
+    last = finding.confirmation if finding.confirmation and finding.confirmation.timing else finding.best.report
+    timing = min(last.timing, key=lambda one: one.speedup)
     kind = timing.kind.value
     best = f"{timing.candidate.median_us:.1f} us {kind} on {timing.device}"
     if timing.speedup < NO_WIN_SHARE:
@@ -238,5 +260,5 @@ def _start(archive: Archive, key: StepKey, task: KernelTask) -> Report | None:
     for sketch in sketches_for(task.family):
         if sketch.is_plain:
             first = [one for one in archive.trials(key.run_id, key.task_id, source_sha(sketch.source)) if not one.knobs]
-            return archive.report(first[0].candidate_id) if first else None
+            return archive.report(first[0].candidate_id, key.run_id) if first else None
     return None

@@ -63,7 +63,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         operator: What proposed it.
         model: The LLM that wrote it, or None.
         ancestors: Ids of all candidates that it descends from, nearest first.
-        run: Name of the run that first proposed it.
+        run: Name of the run that judged it.
         seed: The run's seed.
         step: Number of the step.
         code_version: Version of Tilewright.
@@ -99,13 +99,16 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reward: tuple[RewardTerm, ...]
 
 
-def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None = None) -> Certificate:
+def certificate(
+    archive: ArchiveReader, prefix: str, confirmation: Report | None = None, *, run_id: str | None = None
+) -> Certificate:
     """Return what speaks for a right candidate.
 
     Args:
         archive: Where it is stored.
         prefix: Its id, or the first digits of it.
         confirmation: A second judgement of it, on other secret cases.
+        run_id: The run whose judgement counts; the newest of all runs if absent.
 
     Raises:
         UnknownCandidateError: No id starts so, or several do.
@@ -113,9 +116,8 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
     """
     with archive.snapshot():
         candidate = archive.candidate(prefix)
-        home = archive.home(candidate.id)
-        report, recording, reward, fitness = _proof(archive, candidate.id, home)
-        run = archive.run(home.run_id)
+        step, report, recording, reward, fitness = _proof(archive, candidate.id, run_id)
+        run = archive.run(step.run_id)
         return Certificate(
             task=archive.task(candidate.task_id).title,
             task_id=candidate.task_id,
@@ -127,7 +129,7 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
             ancestors=tuple(one.candidate_id for one in archive.lineage(candidate.id)[1:]),
             run=run.name,
             seed=run.seed,
-            step=home.number,
+            step=step.number,
             code_version=run.code_version,
             environment=archive.environment(report.environment_id),
             cell=describe(recording, report).cell,
@@ -140,23 +142,22 @@ def certificate(archive: ArchiveReader, prefix: str, confirmation: Report | None
         )
 
 
-def _proof(archive: ArchiveReader, candidate_id: str, home: StepKey) -> tuple[Report, Recording, Reward, float]:
-    """Return a right candidate's report, recording, reward and fitness.
+def _proof(
+    archive: ArchiveReader, candidate_id: str, run_id: str | None
+) -> tuple[StepKey, Report, Recording, Reward, float]:
+    """Return the step that judged a right candidate, its report, recording, reward and fitness.
 
     Raises:
         UnfitCandidateError: It is not right, or was never judged.
     """
-    report, reward, recording = (
-        archive.report(candidate_id),
-        archive.reward(candidate_id),
-        archive.recording(candidate_id),
-    )
-    if report is None or recording is None or reward is None or reward.fitness is None or not report.is_right:
+    step, recording = archive.judged_step(candidate_id, run_id), archive.recording(candidate_id)
+    report, reward = archive.report(candidate_id, run_id), archive.reward(candidate_id, run_id)
+    if not (step and report and report.is_right and recording and reward) or reward.fitness is None:
         why = report.failure.message if report and report.failure else "it has no verdict"
         raise UnfitCandidateError(f"expected a right candidate; {candidate_id} is not: {why}")
-    if not all(one.report.is_right for one in archive.rejudgements(home)):
+    if archive.disproofs(candidate_id):
         raise UnfitCandidateError(f"expected a right candidate; {candidate_id} was wrong when it was judged again")
-    return report, recording, reward, reward.fitness
+    return step, report, recording, reward, reward.fitness
 
 
 def to_stage(stage: StageResult) -> StageEvidence:

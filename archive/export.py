@@ -14,7 +14,14 @@ from tilewright.evaluator.report import Report
 from tilewright.tasks.candidate import Knob
 
 
-def write_kernel(archive: ArchiveReader, prefix: str, path: Path, *, confirmation: Report | None = None) -> Certificate:
+def write_kernel(
+    archive: ArchiveReader,
+    prefix: str,
+    path: Path,
+    *,
+    confirmation: Report | None = None,
+    run_id: str | None = None,
+) -> Certificate:
     """Write a right candidate to a file and its certificate, as JSON, beside it.
 
     Args:
@@ -22,13 +29,14 @@ def write_kernel(archive: ArchiveReader, prefix: str, path: Path, *, confirmatio
         prefix: Its id, or the first digits of it.
         path: The Python file; the certificate takes the same name with `.json`. Both are replaced if present.
         confirmation: A second judgement of it, on other secret cases.
+        run_id: The run whose judgement counts; the newest of all runs if absent.
 
     Raises:
         UnknownCandidateError: No id starts so, or several do.
         UnfitCandidateError: It is not right, or was never judged.
         ArchiveError: The file cannot be written.
     """
-    evidence = certificate(archive, prefix, confirmation)
+    evidence = certificate(archive, prefix, confirmation, run_id=run_id)
     source = archive.candidate(evidence.candidate_id).source
     document = msgspec.json.format(msgspec.json.encode(evidence), indent=2)
     try:

@@ -145,7 +145,8 @@ def _server_engine(location: Location, *, writable: bool) -> Engine:
     assert location.url is not None
     options = {} if writable else {"options": "-c default_transaction_read_only=on"}
     try:
-        return create_engine(location.url, connect_args=options)
+        # a verb's statements see one state, as in a file
+        return create_engine(location.url, connect_args=options, isolation_level="REPEATABLE READ")
     except (ImportError, NoSuchModuleError) as error:
         message = "expected the PostgreSQL driver for this --archive; it is missing: pip install 'psycopg[binary]'"
         raise ArchiveError(message) from error

@@ -1,12 +1,5 @@
 """Reading an archive: each method is one transaction on one state."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Self
-
-from sqlalchemy import Connection, Engine
-
 from tilewright.archive import (
     rejudging,
     store_dossiers,
@@ -19,7 +12,7 @@ from tilewright.archive import (
 )  # fmt: skip
 from tilewright.archive.failures import FailureGroup
 from tilewright.archive.lineage import Ancestor, find_home, lineage
-from tilewright.archive.location import Location
+from tilewright.archive.reading import Reading
 from tilewright.archive.records import (
     ArmEvent,
     Attempt,
@@ -32,7 +25,6 @@ from tilewright.archive.records import (
 )
 from tilewright.archive.runs import Budget, RunRecord, Spent, TaskSummary
 from tilewright.archive.store_queries import Scope
-from tilewright.archive.translation import translated
 from tilewright.evaluator.dossier import Dossier
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Environment, Report, Reward
@@ -41,48 +33,8 @@ from tilewright.tasks.candidate import Candidate, KnobRange
 from tilewright.tasks.spec import KernelTask
 
 
-class ArchiveReader:
-    """The reading half of an archive; closes what it was given when it is left.
-
-    Any number of readers may look at an archive while one driver writes. Instances are not thread-safe.
-    """
-
-    def __init__(self, location: Location, engine: Engine, resources: ExitStack) -> None:
-        self.location = location
-        self._engine = engine
-        self._resources = resources
-        self._snapshot: Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database and let go of the lock; closing twice is fine."""
-        self._resources.close()
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open one reading transaction, or join the snapshot's; for the modules of this package."""
-        if self._snapshot is not None:
-            yield self._snapshot
-            return
-        with translated(self.location), self._engine.connect() as connection:
-            yield connection.execution_options(is_reading=True)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let every verb within read the same state, in one transaction. Nothing can be written meanwhile."""
-        with self.reading() as connection:
-            outer, self._snapshot = self._snapshot, connection
-            try:
-                yield
-            finally:
-                self._snapshot = outer
+class ArchiveReader(Reading):
+    """The reading half of an archive."""
 
     def run(self, id_or_name: str) -> RunRecord:
         """Return a run.
@@ -145,6 +97,11 @@ class ArchiveReader:
         """
         with self.reading() as connection:
             return store_dossiers.get_dossier(connection, key)
+
+    def disproofs(self, candidate_id: str) -> tuple[Report, ...]:
+        """Return the later judgements, in any run, that found a candidate wrong, oldest first."""
+        with self.reading() as connection:
+            return rejudging.disproofs(connection, candidate_id)
 
     def rejudgements(self, key: StepKey) -> tuple[rejudging.Rejudgement, ...]:
         """Return the later judgements of a step's candidate, by round."""
@@ -256,6 +213,11 @@ class ArchiveReader:
         with self.reading() as connection:
             return store_entries.find_candidate(connection, prefix)
 
+    def proposal(self, key: StepKey) -> str | None:
+        """Return the id of a planned step's candidate; None if it has none."""
+        with self.reading() as connection:
+            return store_steps.find_step(connection, key).candidate_id
+
     def home(self, candidate_id: str) -> StepKey:
         """Return the step that first proposed a candidate.
 
@@ -277,15 +239,25 @@ class ArchiveReader:
         with self.reading() as connection:
             return lineage(connection, store_entries.find_candidate_id(connection, prefix))
 
-    def report(self, candidate_id: str) -> Report | None:
-        """Return the newest judgement of a candidate, or of the one it repeats; None if there is none."""
+    def judged_step(self, candidate_id: str, run_id: str | None = None) -> StepKey | None:
+        """Return the step that `report` is of, in the run if one is named; None if there is none."""
         with self.reading() as connection:
-            return store_verdicts.find_report(connection, candidate_id)
+            return store_verdicts.judged_step(connection, candidate_id, run_id)
 
-    def reward(self, candidate_id: str) -> Reward | None:
-        """Return what the newest judgement was worth; None if there is none."""
+    def recorded_step(self, candidate_id: str) -> StepKey | None:
+        """Return the newest step that judged a candidate and whose dossier is stored, or None."""
         with self.reading() as connection:
-            return store_verdicts.find_reward(connection, candidate_id)
+            return store_dossiers.recorded_step(connection, candidate_id)
+
+    def report(self, candidate_id: str, run_id: str | None = None) -> Report | None:
+        """Return the newest judgement of a candidate, or of the one it repeats, in the run if one is named."""
+        with self.reading() as connection:
+            return store_verdicts.find_report(connection, candidate_id, run_id)
+
+    def reward(self, candidate_id: str, run_id: str | None = None) -> Reward | None:
+        """Return what the judgement that `report` returns was worth; None if there is none."""
+        with self.reading() as connection:
+            return store_verdicts.find_reward(connection, candidate_id, run_id)
 
     def recording(self, candidate_id: str) -> Recording | None:
         """Return the newest recording of a candidate, or of the one it repeats; None if there is none."""

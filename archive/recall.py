@@ -23,9 +23,9 @@ def recall(archive: ArchiveReader, planned: PlannedStep) -> Selection:
 
 
 def _elites(archive: ArchiveReader, planned: PlannedStep, role: ParentRole) -> tuple[Elite, ...]:
-    found = []
+    found, run_id = [], planned.key.run_id
     for candidate_id in (link.candidate_id for link in planned.parents if link.role is role):
-        report, reward = archive.report(candidate_id), archive.reward(candidate_id)
+        report, reward = archive.report(candidate_id, run_id), archive.reward(candidate_id, run_id)
         recording = archive.recording(candidate_id)
         if report and reward and recording and reward.fitness is not None:
             found.append(

@@ -93,9 +93,8 @@ def recheck_hashes(archive: ArchiveReader, certificate: Certificate) -> tuple[Di
         ("machine code", ", ".join(one.sass_sha for one in certificate.kernels), ", ".join(kernels)),
     )
     wrong = [Difference(what=what, certified=a, today=b, meaning=_IDENTITY) for what, a, b in pairs if a != b]
-    disproved = [one for one in archive.rejudgements(archive.home(candidate.id)) if not one.report.is_right]
-    if disproved:
-        failure = disproved[0].report.failure
+    if disproofs := archive.disproofs(candidate.id):
+        failure = disproofs[0].failure
         today = failure.message if failure else "a stage did not pass"
         wrong.append(Difference(what="verdict", certified="right", today=today, meaning="that it is right"))
     return tuple(wrong)

@@ -81,6 +81,16 @@ def rejudgements(connection: Connection, key: StepKey) -> tuple[Rejudgement, ...
     return tuple(Rejudgement(key=key, round=row.round, report=row.report) for row in rows)
 
 
+def disproofs(connection: Connection, candidate_id: str) -> tuple[Report, ...]:
+    """Return the later judgements, in any run, that found a candidate wrong, oldest first."""
+    query = (
+        select(RejudgementRow.report)
+        .where(RejudgementRow.candidate_id == candidate_id, ~RejudgementRow.is_right)
+        .order_by(RejudgementRow.id)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
 def _demote(connection: Connection, key: StepKey, step_id: int, bins: Bins) -> Demotion | None:
     """Empty the cell that a step's candidate fills and seat the next best; None if it fills none."""
     scope, names = Scope(key.run_id, key.task_id), {"run_id": key.run_id, "task_id": key.task_id}

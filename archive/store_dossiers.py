@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from tilewright.archive.errors import StepConflictError, UnknownEntryError
 from tilewright.archive.records import PlannedStep, StepKey, StepState
-from tilewright.archive.schema import Build, Step
+from tilewright.archive.schema import Build, Evaluation, Step
 from tilewright.archive.schema_dossiers import DossierRow, KernelBinary
 from tilewright.archive.statements import Upsert, adding, changing
 from tilewright.archive.store_blobs import get_bytes, put_bytes
@@ -109,6 +109,19 @@ def recorded_steps(connection: Connection, run_id: str, task_id: str) -> tuple[R
         for one in open_steps(connection, run_id, task_id)
         if one.candidate is not None and one.planned.key.number in recordings
     )
+
+
+def recorded_step(connection: Connection, candidate_id: str) -> StepKey | None:
+    """Return the newest step that judged a candidate and whose dossier is stored, or None if there is none."""
+    row = connection.execute(
+        select(Step.run_id, Step.task_id, Step.number)
+        .join(DossierRow, DossierRow.step_id == Step.id)
+        .join(Evaluation, Evaluation.step_id == Step.id)
+        .where(Step.candidate_id == candidate_id)
+        .order_by(Step.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else StepKey(run_id=row.run_id, task_id=row.task_id, number=row.number)
 
 
 def _put_binaries(connection: Connection, binaries: dict[str, bytes]) -> None:

@@ -30,7 +30,13 @@ def programs(connection: Connection, scope: Scope) -> tuple[ProgramSummary, ...]
     newest = (
         select(Step.program_sha, Step.candidate_id, Evaluation.time_us)
         .join(Evaluation, Evaluation.step_id == Step.id)
-        .where(Step.run_id == scope.run_id, Step.task_id == scope.task_id, Evaluation.time_us.is_not(None))
+        .where(
+            Step.run_id == scope.run_id,
+            Step.task_id == scope.task_id,
+            Evaluation.time_us.is_not(None),
+            Evaluation.is_right,
+            ~is_disproved(),
+        )
         .order_by(Step.number.desc())
         .limit(_PROGRAM_WINDOW)
     )
@@ -56,7 +62,8 @@ def programs(connection: Connection, scope: Scope) -> tuple[ProgramSummary, ...]
 def trials(connection: Connection, scope: Scope, source_sha: str) -> tuple[Attempt, ...]:
     """Return the newest steps of a program, those in flight included, newest first.
 
-    A duplicate has the verdict of the candidate that it repeats.
+    A duplicate has the verdict of the candidate that it repeats. What was refused has no time: a wrong kernel's time
+    says nothing of its knobs.
     """
     verdict_step = func.coalesce(Step.repeats_step_id, Step.id)
     query = (
@@ -73,7 +80,8 @@ def trials(connection: Connection, scope: Scope, source_sha: str) -> tuple[Attem
     return tuple(
         Attempt(
             candidate_id=row.candidate_id or "", source_sha=source_sha, knobs=row.knobs or (), operator=row.operator,
-            number=row.number, state=row.state, fitness=row.fitness, time_us=row.time_us, failure_kind=row.kind,
+            number=row.number, state=row.state, fitness=row.fitness, failure_kind=row.kind,
+            time_us=row.time_us if row.kind is None else None,
         )
         for row in connection.execute(query)
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, ScalarSelect, func, select
 
+from tilewright.archive.records import StepKey
 from tilewright.archive.runs import TaskSummary
 from tilewright.archive.schema import BudgetRow, Build, Evaluation, FailureRow, Run, Step, Task
 from tilewright.archive.store_queries import Scope, best_row, budget, elite_rows, failure_of, spent
@@ -10,17 +11,25 @@ from tilewright.evaluator.report import Report, Reward
 from tilewright.sandbox.failure import Failure
 
 
-def find_report(connection: Connection, candidate_id: str) -> Report | None:
-    """Return the newest judgement of a candidate or of the one it repeats, or None if it was never judged."""
+def judged_step(connection: Connection, candidate_id: str, run_id: str | None) -> StepKey | None:
+    """Return the step of the newest judgement of a candidate or of the one it repeats, or None if there is none."""
+    row = connection.execute(
+        select(Step.run_id, Step.task_id, Step.number).where(Step.id == _newest_evaluation(candidate_id, run_id))
+    ).one_or_none()
+    return None if row is None else StepKey(run_id=row.run_id, task_id=row.task_id, number=row.number)
+
+
+def find_report(connection: Connection, candidate_id: str, run_id: str | None) -> Report | None:
+    """Return the newest judgement of a candidate or of the one it repeats, or None if there is none."""
     return connection.execute(
-        select(Evaluation.report).where(Evaluation.step_id == _newest_evaluation(candidate_id))
+        select(Evaluation.report).where(Evaluation.step_id == _newest_evaluation(candidate_id, run_id))
     ).scalar_one_or_none()
 
 
-def find_reward(connection: Connection, candidate_id: str) -> Reward | None:
+def find_reward(connection: Connection, candidate_id: str, run_id: str | None) -> Reward | None:
     """Return what the newest judgement was worth, or None if there is none."""
     return connection.execute(
-        select(Evaluation.reward).where(Evaluation.step_id == _newest_evaluation(candidate_id))
+        select(Evaluation.reward).where(Evaluation.step_id == _newest_evaluation(candidate_id, run_id))
     ).scalar_one_or_none()
 
 
@@ -40,17 +49,16 @@ def find_failure(connection: Connection, candidate_id: str) -> Failure | None:
     return None if step_id is None else failure_of(connection, step_id)
 
 
-def _verdict_steps(candidate_id: str) -> ScalarSelect[int]:
-    """Return the steps whose verdicts hold for a candidate."""
-    return (
-        select(func.coalesce(Step.repeats_step_id, Step.id)).where(Step.candidate_id == candidate_id).scalar_subquery()
-    )
+def _verdict_steps(candidate_id: str, run_id: str | None = None) -> ScalarSelect[int]:
+    """Return the steps whose verdicts hold for a candidate, in every run if none is named."""
+    query = select(func.coalesce(Step.repeats_step_id, Step.id)).where(Step.candidate_id == candidate_id)
+    return (query if run_id is None else query.where(Step.run_id == run_id)).scalar_subquery()
 
 
-def _newest_evaluation(candidate_id: str) -> ScalarSelect[int]:
+def _newest_evaluation(candidate_id: str, run_id: str | None) -> ScalarSelect[int]:
     return (
         select(func.max(Evaluation.step_id))
-        .where(Evaluation.step_id.in_(_verdict_steps(candidate_id)))
+        .where(Evaluation.step_id.in_(_verdict_steps(candidate_id, run_id)))
         .scalar_subquery()
     )
 

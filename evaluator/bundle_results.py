@@ -15,8 +15,8 @@ from tilewright.evaluator.framed_file import (
     FramedWriter,
     Scan,
     altered,
-    growing_file,
 )
+from tilewright.evaluator.growing_file import growing_file
 from tilewright.evaluator.report import Environment, Report
 
 KIND = "results"

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from tilewright.tasks.layouts import contiguous_strides
 from tilewright.tasks.spec import Case, DType, TensorSpec
 from tilewright.tasks.values import to_torch
 
+# Offsets that are listed to see whether outputs interleave.
+_MOST_OFFSETS = 1 << 20
 _KIND_WORDS = {0: "finite", 1: "inf", -1: "-inf", 2: "nan", 3: "inf"}
 
 
@@ -122,10 +125,25 @@ def _has_right_strides(got: TensorSpec, spec: TensorSpec) -> bool:
 
 
 def _overlap(tensors: list[TensorSpec]) -> bool:
-    """Whether any element of one tensor is an element of another (or twice of its own)."""
-    places = [_element_offsets(one) for one in tensors]
-    joined = np.concatenate(places)
+    """Whether any byte of one tensor belongs to another (strides were checked: none meets itself).
+
+    Where large tensors interleave, that is not looked into: outputs of that size have memory of their own.
+    """
+    filled = [one for one in tensors if one.elements]
+    spans = sorted((one.offset * one.dtype.bytes, one.storage_bytes) for one in filled)
+    if all(end <= start for (_, end), (start, _) in pairwise(spans)):
+        return False
+    unit = min(one.dtype.bytes for one in filled)
+    if sum(one.elements * one.dtype.bytes // unit for one in filled) > _MOST_OFFSETS:
+        return True
+    joined = np.concatenate([_places(one, unit) for one in filled])
     return np.unique(joined).size != joined.size
+
+
+def _places(tensor: TensorSpec, unit: int) -> npt.NDArray[np.int64]:
+    """Return the places of all bytes of a tensor, every `unit`-th of them, counted from the buffer's start."""
+    starts = _element_offsets(tensor) * tensor.dtype.bytes
+    return np.add.outer(starts, np.arange(0, tensor.dtype.bytes, unit, dtype=np.int64)).reshape(-1)
 
 
 def _element_offsets(tensor: TensorSpec) -> npt.NDArray[np.int64]:

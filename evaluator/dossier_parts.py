@@ -18,6 +18,8 @@ from tilewright.sandbox.plan import LaunchPlan
 from tilewright.tasks.candidate import Candidate
 from tilewright.tasks.spec import KernelTask
 
+_MOST_PACK_BYTES = 1 << 28  # far beyond a candidate's binaries: what claims more is damaged or malicious
+
 
 class BinaryName(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which binary a launch's PTX became.
@@ -123,8 +125,12 @@ def unpack_binaries(pack: bytes) -> dict[str, bytes]:
     """Return the binaries of a pack, by name.
 
     Raises:
-        lzma.LZMAError: The pack is damaged.
+        lzma.LZMAError: The pack is damaged, or far larger than any of ours.
         msgspec.MsgspecError: It is none.
     """
-    found = msgspec.msgpack.decode(lzma.decompress(pack), type=tuple[bytes, ...])
+    unpacker = lzma.LZMADecompressor(memlimit=_MOST_PACK_BYTES)
+    data = unpacker.decompress(pack, _MOST_PACK_BYTES)
+    if not unpacker.eof:
+        raise lzma.LZMAError("the pack is not whole, or too large")
+    found = msgspec.msgpack.decode(data, type=tuple[bytes, ...])
     return {name_of(data): data for data in found}

@@ -15,6 +15,8 @@ _FUSED_LOG_SOFTMAX_FACTOR = 2.6  # cross entropy 2.6 to 3.1
 _UNFUSED_SHARE = 0.5  # of the time of operations between products that stays
 
 _BASELINE_BAND = 0.1  # how far PyTorch's own times lie from this estimate on the shapes it was fitted to
+# Operations that read as much of a tensor as their indices say.
+_LOOK_UPS = frozenset({"embedding", "gather", "index_select", "index", "take"})
 _BEYOND_FLOOR = 0.95  # a time below this share of the floor is an incident, not a record
 
 
@@ -22,6 +24,18 @@ def compulsory_bytes(case: Case) -> int:
     """Return bytes that every right kernel moves: each distinct input, parameter and output element once."""
     inputs = tuple(one for one in case.inputs if isinstance(one, TensorSpec))
     return _distinct_bytes((*inputs, *(one.tensor for one in case.parameters), *case.outputs))
+
+
+def floor_bytes(case: Case, operations: tuple[EagerOp, ...]) -> int:
+    """Return bytes that no right kernel can do without.
+
+    Where the reference looks rows up, how much of a table is read depends on the indices: then what is written, and
+    as much read.
+    """
+    whole = compulsory_bytes(case)
+    if _LOOK_UPS.isdisjoint(one.name for one in operations):
+        return whole
+    return min(whole, 2 * _distinct_bytes(case.outputs))
 
 
 def _distinct_bytes(tensors: tuple[TensorSpec, ...]) -> int:
@@ -46,7 +60,7 @@ def floor_us(case: Case, operations: tuple[EagerOp, ...], hardware: Hardware) ->
         hardware: Rates of the part.
     """
     products_us = sum(one.flops / (hardware.matrix_tflops(one.dtype) * 1e6) for one in operations)
-    return max(hardware.dram_us(compulsory_bytes(case)), products_us)
+    return max(hardware.dram_us(floor_bytes(case, operations)), products_us)
 
 
 def baselines(case: Case, operations: tuple[EagerOp, ...], target: Target, hardware: Hardware) -> tuple[Baseline, ...]:

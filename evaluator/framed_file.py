@@ -6,7 +6,6 @@ MessagePack packed with zlib. The chain finds bytes that were changed, frames th
 that was cut short. It finds damage; it is no signature.
 """
 
-import fcntl
 import hashlib
 import os
 import struct
@@ -23,7 +22,7 @@ from tilewright.tasks.errors import UserError
 FORMAT_VERSION = 1
 
 _HEAD = struct.Struct(">I32s")
-_FIRST_LINE_BYTES = 64
+FIRST_LINE_BYTES = 64
 _LEVEL = 6
 # Far beyond a plan or a binary: what claims more is damaged or malicious.
 _MOST_PAYLOAD_BYTES = 1 << 28
@@ -102,7 +101,7 @@ class FramedReader:
         except OSError as error:
             raise BundleError(f"expected a {kind} file at {path}; {error.strerror}: check the path") from error
         try:
-            self.scan = _scan(self._file, path, kind)
+            self.scan = scan_frames(self._file, path, kind)
         except BaseException:
             self._file.close()
             raise
@@ -169,11 +168,12 @@ class FramedWriter:
 
 @contextmanager
 def whole_file(path: Path, kind: str) -> Iterator[FramedWriter]:
-    """Write a file that appears under its name whole or not at all; one that is there is replaced.
+    """Write a file that appears under its name whole or not at all; one of its kind that is there is replaced.
 
     Raises:
-        BundleError: It cannot be written.
+        BundleError: It cannot be written, or would replace a file of another kind.
     """
+    check_replaceable(path, kind)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
@@ -188,37 +188,24 @@ def whole_file(path: Path, kind: str) -> Iterator[FramedWriter]:
         unfinished.unlink(missing_ok=True)
 
 
-@contextmanager
-def growing_file(path: Path, kind: str) -> Iterator[tuple[FramedWriter, Scan]]:
-    """Open a file to append to, made if it is not there; an unfinished frame at its end is taken off.
-
-    Yields the writer and what the file held before.
+def check_replaceable(path: Path, kind: str) -> None:
+    """Refuse a name that another kind of file has, such as an archive or a kernel.
 
     Raises:
-        BundleError: It is something else, was altered, cannot be written, or another process appends to it.
+        BundleError: It has, or the file cannot be read.
     """
+    if not path.exists():
+        return
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with path.open("rb") as file:
+            head = file.read(FIRST_LINE_BYTES)
     except OSError as error:
         raise not_writable(path, error) from error
-    with os.fdopen(handle, "r+b") as file:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"expected to be the only one to write {path}; another process does: wait for it, or choose -o"
-            raise BundleError(message) from error
-        if first_line(kind).startswith(file.read(_FIRST_LINE_BYTES)):
-            file.seek(0)
-            file.truncate()
-            file.write(first_line(kind))
-            os.fsync(handle)
-        scan = _scan(file, path, kind)
-        file.truncate(scan.end)
-        file.seek(scan.end)
-        yield FramedWriter(file, bytes.fromhex(scan.digest)), scan
+    if head and not head.startswith(f"tilewright {kind} ".encode()):
+        raise BundleError(f"expected a new file or a {kind} to replace; {path} is something else: choose another -o")
 
 
-def _scan(file: BinaryIO, path: Path, kind: str) -> Scan:
+def scan_frames(file: BinaryIO, path: Path, kind: str) -> Scan:
     """Check the first line and the chain of a file; return where its frames are."""
     line = _check_first_line(file, path, kind)
     size = os.fstat(file.fileno()).st_size
@@ -245,7 +232,7 @@ def _check_first_line(file: BinaryIO, path: Path, kind: str) -> bytes:
         BundleError: The file is something else, or was made by a newer version.
     """
     file.seek(0)
-    line = file.read(_FIRST_LINE_BYTES).partition(b"\n")[0] + b"\n"
+    line = file.read(FIRST_LINE_BYTES).partition(b"\n")[0] + b"\n"
     if line == first_line(kind):
         return line
     words = line.split()

@@ -205,7 +205,7 @@ class RayPool:
 
     def _remember(self, candidate_id: str, dossier: bytes) -> None:
         self._dossiers[candidate_id] = dossier
-        while len(self._dossiers) > _MOST_DOSSIERS:
+        while len(self._dossiers) > max(_MOST_DOSSIERS, 4 * self._places):
             self._dossiers.popitem(last=False)
 
     async def _measure(

@@ -47,7 +47,9 @@ class Sandboxes:
         try:
             return self.zygote(mode).ask(request)
         except ZygoteLostError:
-            self._zygotes.pop(mode).close()
+            lost = self._zygotes.pop(mode, None)
+            if lost is not None:
+                lost.close()
             return self.zygote(mode).ask(request)
 
     def record(self, request: Request) -> tuple[Answer, ...]:

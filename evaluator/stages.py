@@ -122,11 +122,22 @@ def _results(
     """Return the stages up to the one that failed, each case a row."""
     results = []
     for one in planned:
-        mine = tuple(row for stage, row in rows if stage is one.stage)
+        mine = _uncovered(tuple(row for stage, row in rows if stage is one.stage))
         results.append(StageResult(stage=one.stage, cases=mine + one.skipped))
         if failure is not None and failure.stage is one.stage:
             break
     return tuple(results)
+
+
+def _uncovered(rows: tuple[CaseResult, ...]) -> tuple[CaseResult, ...]:
+    """Return a stage's rows; none passes if one was not covered, or the candidate would choose what is judged."""
+    if all(row.verdict is not Verdict.SKIPPED for row in rows):
+        return rows
+    note = "another case of the stage was not covered"
+    return tuple(
+        structs.replace(row, verdict=Verdict.SKIPPED, note=note) if row.verdict is Verdict.PASSED else row
+        for row in rows
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

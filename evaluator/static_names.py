@@ -112,16 +112,22 @@ FORBIDDEN_TRITON_PARTS = words(
 
 FORBIDDEN_BUILTINS = words(
     "getattr setattr delattr eval exec compile __import__ open globals locals vars dir input breakpoint memoryview "
-    "help exit quit copyright credits license id"
+    "help exit quit copyright credits license id hasattr type"
 )
+# Of these a file may use a name for something of its own: the builtin behind it does no harm.
+HARMLESS_BUILTINS = words("input dir id help")
 
 # Dunder methods a class may define, and dunder attributes it may call on `super()`.
-ALLOWED_DUNDERS = frozenset({"__init__", "__name__", "__future__"})
+ALLOWED_DUNDERS = frozenset({"__init__", "__future__"})
 
 FORBIDDEN_ATTRIBUTES = {
     **dict.fromkeys(
         words("f_back f_locals f_globals f_builtins f_code gi_frame gi_code cr_frame tb_frame tb_next ag_frame"),
         "frames and code objects are out of reach",
+    ),
+    **dict.fromkeys(
+        words("handle rewrite cache_key"),
+        "a kernel is the same whether it is compiled or interpreted",
     ),
     **dict.fromkeys(
         words("set_ resize_ resize_as_ share_memory_ untyped_storage storage pin_memory record_stream as_subclass"),
@@ -136,6 +142,11 @@ FORBIDDEN_ATTRIBUTES = {
         "hooks are not recorded, and backward is run by the judge",
     ),
 }
+
+# Parts of a dotted name that lead from a library's modules to others.
+REACHING_PARTS = words(
+    "modules pkgutil module_from_spec sys os builtins torch warnings importlib driver knobs ir inspect functools"
+)
 
 # Methods that read a tensor's data on the host.
 HOST_READS = words("item tolist numpy cpu to_list nonzero equal allclose is_nonzero unique")

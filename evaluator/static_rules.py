@@ -18,9 +18,12 @@ from tilewright.evaluator.static_paths import (
 from tilewright.evaluator.static_scope import (
     FileScope,
     FunctionNode,
+    arguments_of,
+    borrowed_names,
     bound_names,
     dotted,
     is_kernel,
+    is_own_method,
     layer_calls,
     root_name,
 )
@@ -119,12 +122,15 @@ class Gate:
             ):
                 self.refuse(default, "state", "a mutable default argument keeps state between calls", "use None")
             self.walk(default, context)
+        for argument in arguments_of(node):
+            if argument.arg in self.scope.imports:
+                self.refuse(argument, "monkeypatch", f"rebinds the import `{argument.arg}`", "choose another name")
         if not isinstance(node, ast.Lambda):
             self._named_function(node, context)
         local = context.local | bound_names(node)
         inner = Context(
             local=local,
-            borrowed=(context.borrowed | self._borrowed(node, local)),
+            borrowed=(context.borrowed | borrowed_names(node, self.scope, local)),
             is_function=True,
             is_kernel=kernel or context.is_kernel,
             is_constructor=context.is_constructor or getattr(node, "name", "") in _CONSTRUCTORS,
@@ -140,20 +146,13 @@ class Gate:
             self.refuse(node, "dunder", f"`def {node.name}` changes how Python treats the object", "leave it out")
         for decorator in node.decorator_list:
             self.walk(decorator, context)
-        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            if argument.annotation is not None:
-                self.walk(argument.annotation, context)
-
-    def _borrowed(self, node: FunctionNode, local: frozenset[str]) -> frozenset[str]:
-        """Return local names assigned from `self.x` or from a name of the file's top level."""
-        found: set[str] = set()
-        for one in ast.walk(node):
-            if not isinstance(one, ast.Assign) or not isinstance(one.value, ast.Name | ast.Attribute | ast.Subscript):
-                continue
-            root = root_name(one.value)
-            outlives = root == "self" or (root in self.scope.names and root not in local)
-            found |= {t.id for t in one.targets if isinstance(t, ast.Name) and outlives}
-        return frozenset(found)
+        for annotation in (
+            *(one.annotation for one in arguments_of(node)),
+            node.returns,
+            *getattr(node, "type_params", ()),
+        ):
+            if annotation is not None:
+                self.walk(annotation, context)
 
     def _class(self, node: ast.ClassDef) -> None:
         """Refuse base classes other than nn.Module, autograd's Function and the file's own, and metaclasses."""
@@ -205,9 +204,9 @@ class Gate:
         is_own = node.id in context.local or node.id in self.scope.names
         if is_dunder(node.id) and node.id not in {"__name__", "__all__"}:
             self.refuse(node, "dunder", f"uses `{node.id}`", "dunder names reach outside the kernel")
-        elif node.id in names.FORBIDDEN_BUILTINS and not is_own:
+        elif node.id in names.FORBIDDEN_BUILTINS and not (is_own and node.id in names.HARMLESS_BUILTINS):
             self.refuse(node, "builtin", f"uses `{node.id}`", "write the name or the value itself")
-        elif isinstance(node.ctx, ast.Store) and not context.is_function and node.id in self.scope.imports:
+        elif isinstance(node.ctx, ast.Store) and node.id in self.scope.imports:
             self.refuse(node, "monkeypatch", f"rebinds the import `{node.id}`", "choose another name")
         elif path is not None and isinstance(node.ctx, ast.Load):
             self._path(node, path, context)
@@ -217,8 +216,6 @@ class Gate:
         path = self.scope.path(node.func, context.local)
         if path is not None and path.startswith("torch.") and not context.is_function:
             self._import_time_call(node, path)
-        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) != 1:
-            self.refuse(node, "builtin", "makes a class with type()", "write a class statement")
         if path is None and isinstance(node.func, ast.Attribute) and not context.is_kernel:
             self._method(node, node.func, context)
 
@@ -236,22 +233,21 @@ class Gate:
         if method in names.HOST_READS and not context.is_constructor:
             form = "the host never sees data: decide from shapes, or in the kernel"
             self._note(FailureKind.HOST_READ, node, "host-read", f"`.{method}()` reads data on the host", form)
-        elif method in names.COMPUTING_METHODS and not context.is_constructor and not self._is_own_method(function):
+        elif (
+            method in names.COMPUTING_METHODS and not context.is_constructor and not is_own_method(function, self.scope)
+        ):
             self.refuse(node, "computes", f"`.{method}()` computes with PyTorch", "compute it in a @triton.jit kernel")
         elif method in names.MUTATING_METHODS and outlives and context.is_function and not context.is_constructor:
             what = f"`{ast.unparse(function)}()` changes something that outlives the call"
             self.refuse(node, "state", what, "launchers keep no state between calls")
-
-    def _is_own_method(self, function: ast.Attribute) -> bool:
-        """Whether `self.name` names a method that a class of the file defines."""
-        own = {s.name for c in self.scope.classes.values() for s in c.body if isinstance(s, ast.FunctionDef)}
-        return isinstance(function.value, ast.Name) and function.value.id == "self" and function.attr in own
 
     def _statement(self, node: ast.AST, context: Context) -> None:
         """Check statements and operators."""
         match node:
             case ast.Global() | ast.Nonlocal():
                 self.refuse(node, "state", "`global` and `nonlocal` keep state between calls", "return the value")
+            case ast.Match():
+                self.refuse(node, "attribute", "`match` reads attributes by name", "use `if` and `==`")
             case ast.Try() | ast.TryStar():
                 if context.is_function or not only_imports(node):
                     form = "let a broken path fail; a fallback hides it"

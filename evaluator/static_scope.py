@@ -51,12 +51,16 @@ def root_name(node: ast.AST) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
+def arguments_of(function: FunctionNode) -> tuple[ast.arg, ...]:
+    """Return every parameter of a function, `*args` and `**kwargs` included."""
+    arguments = function.args
+    starred = (one for one in (arguments.vararg, arguments.kwarg) if one is not None)
+    return (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred)
+
+
 def bound_names(function: FunctionNode) -> frozenset[str]:
     """Return the parameters of a function and the names that its body binds."""
-    arguments = function.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    every += [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
-    names = {one.arg for one in every}
+    names = {one.arg for one in arguments_of(function)}
     body = function.body if isinstance(function.body, list) else [function.body]
     for statement in body:
         names |= _stored_names(statement)
@@ -111,6 +115,24 @@ def is_kernel(function: ast.AST, scope: FileScope) -> bool:
     if not isinstance(function, ast.FunctionDef):
         return False
     return any(_decorator_path(one, scope) == "triton.jit" for one in function.decorator_list)
+
+
+def borrowed_names(node: FunctionNode, scope: FileScope, local: frozenset[str]) -> frozenset[str]:
+    """Return local names assigned from `self.x` or from a name of the file's top level."""
+    found: set[str] = set()
+    for one in ast.walk(node):
+        if not isinstance(one, ast.Assign) or not isinstance(one.value, ast.Name | ast.Attribute | ast.Subscript):
+            continue
+        root = root_name(one.value)
+        outlives = root == "self" or (root in scope.names and root not in local)
+        found |= {t.id for t in one.targets if isinstance(t, ast.Name) and outlives}
+    return frozenset(found)
+
+
+def is_own_method(function: ast.Attribute, scope: FileScope) -> bool:
+    """Whether `self.name` names a method that a class of the file defines."""
+    own = {s.name for c in scope.classes.values() for s in c.body if isinstance(s, ast.FunctionDef)}
+    return isinstance(function.value, ast.Name) and function.value.id == "self" and function.attr in own
 
 
 def _decorator_path(decorator: ast.expr, scope: FileScope) -> str | None:

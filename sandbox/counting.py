@@ -13,6 +13,7 @@ from tilewright.sandbox.counting_tally import Budget, BudgetSpentError, Tally
 from tilewright.sandbox.failure import Stage
 from tilewright.sandbox.interpreter import kernel_fault
 from tilewright.sandbox.launches import Call
+from tilewright.sandbox.offline_driver import offline_driver
 from tilewright.sandbox.protocol import Answer, Count, Counted, Entered, LaunchCount
 from tilewright.sandbox.shims_launch import Program, programs_of, run_programs
 from tilewright.sandbox.shims_numeric import UnsupportedError
@@ -47,7 +48,9 @@ def count(request: Count, emit: Callable[[Answer], None]) -> None:
     for case in request.cases:
         emit(Entered(stage=Stage.TIMING, case=case.name))
         calls = trace_case(module, case, target, PlainSink()).calls
-        emit(Counted(case=case.name, launches=tuple(count_launch(call, case.name, request.programs) for call in calls)))
+        with offline_driver(target):  # as in the interpreter
+            launches = tuple(count_launch(call, case.name, request.programs) for call in calls)
+        emit(Counted(case=case.name, launches=launches))
 
 
 def count_launch(call: Call, case: str, programs: int, seconds: float = _LAUNCH_SECONDS) -> LaunchCount:

@@ -13,6 +13,7 @@ from tilewright.sandbox.bounds import base_address
 from tilewright.sandbox.launches import Call, DescriptorView, views_of
 from tilewright.sandbox.plan import View
 from tilewright.sandbox.shims_builder import Builder
+from tilewright.sandbox.shims_numeric import UnsupportedError
 from tilewright.sandbox.shims_rewrite import unwrap
 from tilewright.sandbox.shims_types import QuickSemantic
 
@@ -95,6 +96,8 @@ def _pointer_type(dtype: str) -> tl.pointer_type:
 
 
 def _descriptor(value: DescriptorView, semantic: QuickSemantic) -> tl.tensor_descriptor:
+    if dict(value.options).get("round_f32_to_tf32"):
+        raise UnsupportedError("a descriptor that rounds to TF32")
     strides = [*(semantic.to_tensor(stride) for stride in value.strides[:-1]), tl.constexpr(value.strides[-1])]
     return semantic.make_tensor_descriptor(
         _pointer(value.view),

@@ -130,7 +130,7 @@ class Answers:
             self._announce(Busy(what=f"answering {chosen.case.name} with changed inputs", limit_s=_ANSWER_S))
             try:
                 self._nudges[key] = derive_nudges(task, chosen, prepared.question, prepared.answer, self._device)
-            except OracleMemoryError:
+            except (OracleMemoryError, torch.OutOfMemoryError):
                 self._nudges[key] = ()
             self._free_memory()
         return self._nudges[key]

@@ -153,9 +153,9 @@ def _enqueue(one: _Opened, poison: int) -> Failure | None:
     except torch.OutOfMemoryError:
         message = f"{_kernels(instance.plan)} needs more memory than the device has free"
         return Failure(kind=FailureKind.MEMORY_LIMIT, stage=one.stage, case=instance.plan.case, message=message)
-    except DriverError as error:
-        if error.is_sticky:  # of a case before, most likely: the wait finds out which
-            return None
+    except (torch.AcceleratorError, DriverError) as error:
+        if not isinstance(error, DriverError) or error.is_sticky:
+            return None  # of a case before, most likely: the wait finds out which
         return to_failure(error, one.stage, instance.plan.case, _kernels(instance.plan))
     return None
 

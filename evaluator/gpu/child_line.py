@@ -80,7 +80,9 @@ class ChildLine:
         try:
             zygote.send(order, time.monotonic() + silence_s)
             while True:
-                answer = zygote.receive(min(time.monotonic() + silence_s, last_call))
+                asked, is_ours = time.monotonic(), isinstance(progress, Busy)
+                answer = zygote.receive(asked + silence_s if is_ours else min(asked + silence_s, last_call))
+                last_call += time.monotonic() - asked if is_ours else 0.0  # our time is not the candidate's
                 if isinstance(answer, Judged | Gauged):
                     return self._settled(answer, zygote)
                 if isinstance(answer, Broken | Faulty):

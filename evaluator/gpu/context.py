@@ -27,6 +27,8 @@ Announce = Callable[[Entered], None]
 # Share of the device's memory that prepared cases may keep.
 _KEPT_SHARE = 0.3
 _SMALL_CASES = 2048
+# Below this share of free memory kept blocks are given back before the next candidate.
+_FREE_SHARE = 0.25
 
 
 class Replayable(Protocol):
@@ -145,7 +147,10 @@ class DeviceContext:
         self.close()
 
     def adopt(self, binaries: Iterable[Binary]) -> None:
-        """Take the next candidate's kernels."""
+        """Take the next candidate's kernels; what earlier ones left behind must not count against it."""
+        free, total = torch.cuda.mem_get_info(self.device)
+        if free < _FREE_SHARE * total:
+            self._free_memory()
         self.binaries.replace(binaries)
 
     def announce(self, entered: Entered) -> None:

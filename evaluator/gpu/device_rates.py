@@ -3,7 +3,7 @@
 import msgspec
 
 from tilewright.evaluator.aten_cost import EagerOp
-from tilewright.evaluator.floor import compulsory_bytes
+from tilewright.evaluator.floor import floor_bytes
 from tilewright.evaluator.hardware import Hardware, find_hardware
 from tilewright.tasks.spec import Case
 
@@ -111,7 +111,7 @@ def task_floor(case: Case, operations: tuple[EagerOp, ...], measured: MeasuredHa
     """
     hardware = measured.to_hardware(target)
     written = sum(one.storage_bytes for one in case.outputs)
-    moved = compulsory_bytes(case)
+    moved = floor_bytes(case, operations)
     rate = measured.stream_gb_s(max(0, moved - written), min(written, moved))
     products_us = sum(one.flops / (hardware.matrix_tflops(one.dtype) * 1e6) for one in operations)
     return max(moved / (rate * 1e3), products_us)

@@ -15,6 +15,8 @@ from tilewright.evaluator.gpu.answers import PreparedOnDevice
 from tilewright.evaluator.gpu.arena import FRESH
 from tilewright.evaluator.gpu.context import Replayable, Rig
 from tilewright.evaluator.gpu.influence import Nudge, check_moves
+from tilewright.evaluator.gpu.instance import PlanMismatchError
+from tilewright.evaluator.gpu.validation import bad_plan
 from tilewright.evaluator.preparation import Unusable
 from tilewright.evaluator.report import CaseResult, ErrorMeasure, Place, StageResult, Verdict
 from tilewright.evaluator.stages import StagesOutcome
@@ -30,6 +32,8 @@ _CHANGED_HINT = "write to memory that forward allocates"
 _BITS_HINT = "read no memory that was not written, keep no state between calls, add without float atomics"
 _FAR_HINT = "compute offsets in int64: tl.program_id(0).to(tl.int64)"
 _FAR_STRIDE = 1 << 30
+
+Tensors = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,10 @@ def run_large_stages(task: KernelTask, trials: Trials, plans: Mapping[str, Launc
         stages.append(StageResult(stage=planned.stage, cases=tuple(rows)))
         if failure is not None:
             return StagesOutcome(stages=tuple(stages), failure=failure)
+    if all(planned.stage is not Stage.STABILITY for planned in trials.large):
+        rows, failure = judging.influence(trials)
+        stages += [StageResult(stage=Stage.STABILITY, cases=tuple(rows))] if rows else []
+        return StagesOutcome(stages=tuple(stages), failure=failure)
     return StagesOutcome(stages=tuple(stages), failure=None)
 
 
@@ -133,9 +141,9 @@ class _Judging:
 
     def _nudge(self, instance: Replayable, case: Case, nudges: tuple[Nudge, ...]) -> Failure | None:
         for nudge in nudges:
-            instance.load_tensors(nudge.inputs, nudge.parameters, case)
+            failure = _load(instance, (nudge.inputs, nudge.parameters), case, Stage.STABILITY)
             instance.poison(FRESH)
-            failure = instance.try_replay(Stage.STABILITY, self.context.announce)
+            failure = failure or instance.try_replay(Stage.STABILITY, self.context.announce)
             if failure is not None:
                 return failure
             finding = check_moves(nudge, instance.outputs(), case.output_names)
@@ -154,7 +162,9 @@ class _Judging:
         if isinstance(opened, Failure):
             return _Outcome(error=None, note="", failure=structs.replace(opened, stage=stage))
         with closing(_Released(opened)):
-            opened.load_tensors(prepared.inputs, prepared.parameters, case)
+            mismatch = _load(opened, (prepared.inputs, prepared.parameters), case, stage)
+            if mismatch is not None:
+                return _Outcome(error=None, note="", failure=mismatch)
             outcome = self._run(stage, prepared, opened)
             if outcome.failure is None and stage is Stage.DETERMINISM:
                 failure = self._repeat(prepared, opened)
@@ -197,9 +207,9 @@ class _Judging:
         if isinstance(other, Failure):
             return structs.replace(other, stage=stage)
         with closing(_Released(other)):
-            other.load_tensors(prepared.inputs, prepared.parameters, prepared.case)
+            failure = _load(other, (prepared.inputs, prepared.parameters), prepared.case, stage)
             other.poison(_OTHER_POISON)
-            failure = other.try_replay(stage, self.context.announce)
+            failure = failure or other.try_replay(stage, self.context.announce)
             return failure or self._differs(prepared, first, other, "a repeat in other buffers", _OTHER_POISON)
 
     def _differs(
@@ -225,6 +235,15 @@ class _Judging:
             message=f"expected the same bits each time, got other bits in {where}",
             hint=_BITS_HINT,
         )
+
+
+def _load(instance: Replayable, data: tuple[Tensors, Tensors], case: Case, stage: Stage) -> Failure | None:
+    """Fill an instance with inputs and parameters; a plan that has no place for them is the candidate's fault."""
+    try:
+        instance.load_tensors(*data, case)
+    except PlanMismatchError as error:
+        return structs.replace(bad_plan(instance.plan, str(error)), stage=stage)
+    return None
 
 
 class _Released:

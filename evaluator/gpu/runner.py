@@ -6,7 +6,7 @@ import torch
 
 from tilewright.evaluator.gpu.arena import Arena, ArenaFullError
 from tilewright.evaluator.gpu.binaries import Binaries
-from tilewright.evaluator.gpu.driver import DriverError
+from tilewright.evaluator.gpu.driver import DriverError, device_capability
 from tilewright.evaluator.gpu.faults import to_failure
 from tilewright.evaluator.gpu.instance import Instance, PlanMismatchError
 from tilewright.evaluator.gpu.validation import bad_plan, validate
@@ -15,6 +15,8 @@ from tilewright.sandbox.plan import LaunchPlan
 from tilewright.sandbox.protocol import Answer, CaseData, Entered, Finished, Interpret, Interpreted, Refused
 from tilewright.sandbox.targets import find_target
 from tilewright.tasks.spec import CaseRole
+
+_PAGE_BYTES = 2 << 20
 
 STAGES = {
     CaseRole.SMOKE: Stage.SMOKE,
@@ -31,9 +33,9 @@ def open_instance(plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tigh
     Raises:
         ArenaFullError: Others hold so much of the device that a plan of ordinary size finds no room.
         DeviceLostError: The device failed, and no kernel is to blame.
-        UnknownTargetError: The plan is for a target that nobody knows.
+        UnknownTargetError: The device is of an architecture that nobody knows.
     """
-    wrong = validate(plan, binaries.known, find_target(plan.target))
+    wrong = validate(plan, binaries.known, find_target(f"cuda:{device_capability(arena.device)}"))
     if wrong is not None:
         return wrong
     try:
@@ -41,12 +43,20 @@ def open_instance(plan: LaunchPlan, binaries: Binaries, arena: Arena, *, is_tigh
     except PlanMismatchError as error:
         return bad_plan(plan, str(error))
     except ArenaFullError as error:
-        if arena.could_hold(sum(buffer.bytes for buffer in plan.buffers)):
+        if arena.could_hold(_needed_bytes(plan)):
             raise
         return Failure(kind=FailureKind.MEMORY_LIMIT, stage=Stage.RECORD, case=plan.case, message=str(error))
     except DriverError as error:
         kernels = ", ".join(sorted({launch.kernel for launch in plan.launches}))
         return to_failure(error, Stage.RECORD, plan.case, kernels)
+
+
+def _needed_bytes(plan: LaunchPlan) -> int:
+    """Return the device memory that a plan takes: its buffers, each a page at least, and its kernels' scratch."""
+    scratch = sum(
+        (one.global_scratch_bytes + one.profile_scratch_bytes) * one.programs * one.num_ctas for one in plan.launches
+    )
+    return scratch + sum(max(buffer.bytes, _PAGE_BYTES) for buffer in plan.buffers)
 
 
 class GpuRunner:

@@ -8,7 +8,7 @@ from msgspec import structs
 from tilewright.evaluator import oracle
 from tilewright.evaluator.compare import Comparison, Finding
 from tilewright.evaluator.gpu.comparison_gpu import compare_on_device
-from tilewright.evaluator.gpu.expectation_gpu import flatten
+from tilewright.evaluator.gpu.expectation_gpu import flatten, kinds_of
 from tilewright.evaluator.gpu.oracle_gpu import OracleMemoryError, exact_run, expect_on_device, precise
 from tilewright.evaluator.oracle import OracleError, Question
 from tilewright.sandbox.failure import FailureKind
@@ -135,7 +135,7 @@ def _compare_coarsely(got: torch.Tensor, eager: torch.Tensor, bound: float, name
     else:
         scale = eager.abs().nan_to_num(nan=0.0, posinf=0.0)
         allowed = _COARSE * (bound + torch.finfo(eager.dtype).eps * scale)
-        wrong = ((got - eager).abs() > allowed) | (torch.isfinite(got) != torch.isfinite(eager))
+        wrong = ((got - eager).abs() > allowed) | (kinds_of(got) != kinds_of(eager))
     count = int(torch.count_nonzero(wrong))
     if not count:
         return None

@@ -15,6 +15,9 @@ _MEANT_SETS = 8
 _MEANT_REPLAY_US = 600.0
 # Input sets of a case cover this many times the second-level cache.
 _CACHE_TIMES = 2
+# The fewest pairs may stretch a budget by so much, down to so few.
+_STRETCH = 4
+_FEWEST_PAIRS = 6
 
 
 class Side(StrEnum):
@@ -89,7 +92,9 @@ def count_pairs(budget: TimingBudget, baseline_us: float, candidate_us: float) -
     """
     turn_us = max(2 * baseline_us, candidate_us) if candidate_us > 2 * baseline_us else baseline_us
     fitting = int(budget.timed_ms * 1e3 / (baseline_us + turn_us))
-    even = max(budget.fewest_pairs, min(fitting, budget.most_pairs))
+    # what is far slower than the budget foresees must not keep the watchdog waiting
+    affordable = max(_FEWEST_PAIRS, int(_STRETCH * budget.timed_ms * 1e3 / (baseline_us + candidate_us)))
+    even = max(min(budget.fewest_pairs, affordable), min(fitting, budget.most_pairs))
     return even + even % 2
 
 

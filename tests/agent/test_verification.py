@@ -14,6 +14,7 @@ from tilewright.agent.progress import Silence
 from tilewright.archive.store import open_archive
 from tilewright.archive.verify import verify
 from tilewright.evaluator.occasion import Occasion
+from tilewright.evaluator.pool import EvaluationLostError
 from tilewright.evaluator.recording import Recording
 from tilewright.evaluator.report import Report
 from tilewright.evaluator.timing import TimeKind
@@ -89,3 +90,18 @@ def test_an_elite_that_is_wrong_in_the_end_is_demoted(
     later, is_sound = _run(tmp_path / "third.db", StrictPool({fallen: Occasion.FINAL}), TimeKind.MEASURED)
     assert is_sound
     assert fallen not in later
+
+
+class LosingPool(FakePool):
+    """Judges, and loses every worker that confirms."""
+
+    async def confirm(
+        self, task: KernelTask, candidate: Candidate, recording: Recording, occasion: Occasion = Occasion.FINAL
+    ) -> Report:
+        raise EvaluationLostError("a worker was lost twice")
+
+
+def test_what_could_not_be_confirmed_is_not_handed_over_and_keeps_its_cell(tmp_path: Path) -> None:
+    elites, is_sound = _run(tmp_path / "lost.db", LosingPool(), TimeKind.ESTIMATED)
+    assert elites
+    assert is_sound

@@ -1,6 +1,8 @@
 """The file format: whole or refused in one line, shared parts stored once."""
 
 import itertools
+import lzma
+import resource
 from pathlib import Path
 
 import msgspec
@@ -9,7 +11,9 @@ from archive_samples import make_candidate
 from bundle_samples import HEADER, TASK, bundle_of, make_dossier, ticket
 
 from tilewright.evaluator.bundle import Bundle, Ticketed, write_bundle
-from tilewright.evaluator.framed_file import FORMAT_VERSION, BundleError, FramedReader, whole_file
+from tilewright.evaluator.dossier_parts import pack_binaries, unpack_binaries
+from tilewright.evaluator.framed_file import FORMAT_VERSION, BundleError, FramedReader, first_line, whole_file
+from tilewright.evaluator.growing_file import growing_file
 
 
 def read_all(path: Path) -> None:
@@ -138,3 +142,46 @@ def test_an_empty_bundle_is_a_bundle(tmp_path: Path) -> None:
     bundle_of(tmp_path / "x.bundle", 0)
     with Bundle(tmp_path / "x.bundle") as bundle:
         assert bundle.places == ()
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "tilewright.db"
+    path.write_bytes(b"SQLite format 3\x00")
+    with pytest.raises(BundleError, match="choose another -o"):
+        bundle_of(path, 1)
+    assert path.read_bytes() == b"SQLite format 3\x00"
+
+
+def grow(path: Path) -> int:
+    """Append a message; return how many were there."""
+    with growing_file(path, "results") as (writer, scan):
+        writer.add(HEADER)
+        return len(scan.frames)
+
+
+def test_what_follows_a_damaged_length_is_kept_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.results"
+    assert [grow(path) for _ in range(3)] == [0, 1, 2]
+    data = path.read_bytes()
+    second = len(first_line("results")) + (len(data) - len(first_line("results"))) // 3
+    path.write_bytes(data[:second] + bytes([data[second] ^ 0x80]) + data[second + 1 :])
+    damaged = path.read_bytes()
+    assert grow(path) == 1
+    assert path.with_name("x.results.cut").read_bytes() == damaged[second:]
+
+
+def test_a_place_that_is_full_is_named(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(BundleError, match="File too large: choose another place"):
+            grow(tmp_path / "x.results")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_pack_of_binaries_that_is_not_whole_is_refused() -> None:
+    pack = pack_binaries((b"one",))
+    assert list(unpack_binaries(pack).values()) == [b"one"]
+    with pytest.raises(lzma.LZMAError, match="not whole, or too large"):
+        unpack_binaries(pack[:-8])

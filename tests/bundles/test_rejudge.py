@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from archive_samples import make_candidate, make_failure, make_report
 from bundle_samples import (
+    HEADER,
     TASK,
     FakeJudge,
     InPlacePool,
@@ -17,6 +18,7 @@ from bundle_samples import (
     make_rounds,
     open_search,
     tell_here,
+    ticket,
 )
 
 from tilewright.agent.evolution import step
@@ -26,7 +28,8 @@ from tilewright.archive.errors import StepConflictError
 from tilewright.archive.records import StepKey
 from tilewright.archive.store import Archive, open_archive
 from tilewright.archive.verify import verify
-from tilewright.evaluator.bundle import Bundle
+from tilewright.evaluator.bundle import Bundle, Ticketed, write_bundle
+from tilewright.evaluator.framed_file import BundleError
 from tilewright.tasks.errors import UserError
 
 
@@ -146,3 +149,29 @@ def test_a_dossier_of_another_candidate_is_refused(archive: Archive) -> None:
     unknown = StepKey(run_id=steps[0].planned.key.run_id, task_id=TASK.id, number=999)
     with pytest.raises(StepConflictError, match="expected a planned step"):
         archive.keep_dossier(unknown, make_dossier(make_candidate(TASK, 77)))
+
+
+def test_another_report_of_a_round_takes_the_next_free_round_once(archive: Archive, tmp_path: Path) -> None:
+    wrong = FakeJudge(again=lambda candidate: make_report(candidate, failure=make_failure()))
+    retrials = retrials_of(archive)
+    write_retrials(archive, retrials, tmp_path / "x.bundle")
+    judge_here(tmp_path / "x.bundle", tmp_path / "right.results")
+    judge_here(tmp_path / "x.bundle", tmp_path / "wrong.results", wrong)
+    tell_here(archive, tmp_path / "right.results")
+    assert tell_here(archive, tmp_path / "wrong.results").demoted == len(retrials.chosen)
+    assert tell_here(archive, tmp_path / "wrong.results").known == len(retrials.chosen)
+    assert [one.round for one in archive.rejudgements(retrials.chosen[0].key)] == [1, 2]
+
+
+@pytest.mark.parametrize("round_", [0, 1])
+def test_results_of_another_archives_run_of_the_same_name_are_unknown(
+    archive: Archive, tmp_path: Path, round_: int
+) -> None:
+    key = StepKey(run_id=archive.runs()[0].id, task_id=TASK.id, number=0)
+    stranger = make_dossier(make_candidate(TASK, 77))
+    one = Ticketed(ticket=ticket(0, run_id=key.run_id, round_=round_), dossier=stranger)
+    write_bundle(tmp_path / "x.bundle", HEADER, (one,))
+    judge_here(tmp_path / "x.bundle", tmp_path / "x.results")
+    with pytest.raises(BundleError, match="it lacks 1 of the 1 steps"):
+        tell_here(archive, tmp_path / "x.results")
+    assert archive.rejudgements(key) == ()

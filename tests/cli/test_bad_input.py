@@ -43,7 +43,11 @@ def _assert_one_line(done, *words: str) -> None:
         (("resume", "--archive", "absent.db"), ("absent.db",)),
         (("eval", "absent.py", "--task", "softmax"), ("absent.py",)),
         (("eval", "absent.py", "--task", "softmax", "--knob", "BLOCK"), ("NAME=INTEGER", "BLOCK")),
+        (("eval", "absent.py", "--task", "softmax", "--knob", "BLOCK=\u00b2"), ("NAME=INTEGER", "BLOCK")),
+        (("run", "core", "--seed", "-1"), ("--seed", "greater than or equal to 0")),
         (("task", "show", "absent.py"), ("absent.py",)),
+        (("archive", "rebin"), ("expected an archive", "tilewright.db")),
+        (("archive", "map", "--svg", "nowhere/map.svg"), ("existing folder", "nowhere")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

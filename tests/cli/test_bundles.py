@@ -83,6 +83,8 @@ def test_the_module_that_judges_needs_neither_typer_nor_rich(tmp_path: Path) -> 
         (("ask", "-o", "x.bundle"), ("expected an archive", "tilewright.db")),
         (("ask", "core", "-o", "nowhere/x.bundle"), ("existing folder", "nowhere")),
         (("record", "core", "--kernel", "none.py", "-o", "x.bundle"), ("none.py",)),
+        (("record", "softmax", "--knob", "BLOCK=4", "-o", "x.bundle"), ("expected --kernel",)),
+        (("record", "--elites", "first", "--kernel", "k.py", "-o", "x.bundle"), ("--kernel or --elites",)),
         (("record", "nosuite", "-o", "x.bundle"), ("expected a suite", "nosuite")),
         (("record", "softmax", "--target", "cuda:70", "-o", "x.bundle"), ("expected a target", "cuda:70")),
         (("record", "--elites", "first", "-o", "x.bundle"), ("expected an archive", "tilewright.db")),

@@ -1,0 +1,29 @@
+# hack: a module reached through the module of initialisers
+# task: row_sum
+# expect: FORBIDDEN static
+import torch
+import torch.nn as nn
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _row_sum(x_ptr, y_ptr, row_stride, col_stride, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((), tl.float32)
+    for start in range(0, n, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * row_stride + cols * col_stride, mask=cols < n, other=0.0)
+        total += tl.sum(x.to(tl.float32), 0)
+    tl.store(y_ptr + row, total)
+
+
+class ModelNew(nn.Module):
+    def __init__(self):
+        super().__init__()
+        nn.init.torch.builtins.exec("import os")
+
+    def forward(self, x):
+        y = torch.empty(x.shape[0], device=x.device, dtype=x.dtype)
+        _row_sum[(x.shape[0],)](x, y, x.stride(0), x.stride(1), x.shape[1], BLOCK=1024)
+        return y
