@@ -254,7 +254,7 @@ def _start(mode: ZygoteMode, descriptor: int) -> "subprocess.Popen[bytes]":
     # -s -P: nothing from the user's home or the working directory shadows a module; -B: no bytecode is written.
     flags = ("-s", "-P", "-B")
     return subprocess.Popen(
-        [sys.executable, *flags, "-c", _SERVE, str(descriptor), *_foreign_paths()],
+        [sys.executable, *flags, "-c", _SERVE, str(descriptor), *foreign_paths()],
         env=environment,
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -265,7 +265,7 @@ def _start(mode: ZygoteMode, descriptor: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def _foreign_paths() -> tuple[str, ...]:
+def foreign_paths() -> tuple[str, ...]:
     """Return the directories that this process imports from and a fresh interpreter would not."""
     own = (sys.prefix, sys.base_prefix)
     paths = (path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir())

@@ -3,21 +3,15 @@
 import contextlib
 import faulthandler
 import gc
-import importlib
-import importlib.util
 import os
-import select
-import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import msgspec
 
-from tilewright.sandbox import channel, control, isolation, memory, privileges
+from tilewright.sandbox import channel, control, forking, isolation, memory, privileges
 from tilewright.sandbox.errors import ConfinementError, SandboxError
 from tilewright.sandbox.failure import Failure, FailureKind, Stage
 from tilewright.sandbox.isolation import Lockdown
@@ -67,22 +61,22 @@ def serve(descriptor: int) -> None:
     try:
         privileges.limit_open_files(isolation.DESCRIPTORS)
         start = _receive_start(orders)
-        answering = _load(start.answering)
+        answering = cast(Answering, forking.load_module(start.answering))
         kept = answering.warm(start.mode)
-        _prefer_for_out_of_memory()
+        forking.prefer_for_out_of_memory()
         lockdown = Lockdown(start.limits, kept)
         tasks = os.open("/proc/self/task", os.O_RDONLY | os.O_DIRECTORY)
         lockdown.surrender()
     except ConfinementError as error:
-        _tell(orders, control.NotLocked(reason=str(error)))
+        forking.tell(orders, control.NotLocked(reason=str(error)))
         return
     except Exception:  # whatever the import of torch, triton or a test's module may raise
-        _tell(orders, control.Broken(reason=traceback.format_exc()[-_REASON_CHARACTERS:]))
+        forking.tell(orders, control.Broken(reason=traceback.format_exc()[-_REASON_CHARACTERS:]))
         return
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every shared page
     memory.collapse()
-    _tell(orders, control.Ready())
+    forking.tell(orders, control.Ready())
     _work(orders, tasks, answering, lockdown)
 
 
@@ -98,7 +92,7 @@ def _work(orders: socket.socket, tasks: int, answering: Answering, lockdown: Loc
         threads = len(os.listdir(tasks))
         if threads != 1:
             reason = f"expected a zygote with one thread, got {threads}: a fork would copy locks that are held"
-            _tell(orders, control.Broken(reason=reason))
+            forking.tell(orders, control.Broken(reason=reason))
             return
         end, output = descriptors
         pid = os.fork()
@@ -106,29 +100,7 @@ def _work(orders: socket.socket, tasks: int, answering: Answering, lockdown: Loc
             _run_child(end, output, answering, lockdown)
         os.close(end)
         os.close(output)
-        _tell(orders, _watch(pid, orders))
-
-
-def _watch(pid: int, orders: socket.socket) -> control.Exited:
-    """Wait for the child's end; kill it on order, or when the trusted side is gone."""
-    child = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(child, select.POLLIN)
-    poll.register(orders, select.POLLIN)
-    while all(descriptor != child for descriptor, _ in poll.poll()):
-        is_gone = not orders.recv(control.MESSAGE_BYTES)
-        with contextlib.suppress(ProcessLookupError):  # its group does not exist before it made its own session
-            os.killpg(pid, signal.SIGKILL)
-        os.kill(pid, signal.SIGKILL)  # not yet waited for, so the number is still its own
-        if is_gone:
-            sys.exit(0)
-    os.close(child)
-    _, status, usage = os.wait4(pid, 0)
-    return control.Exited(
-        code=os.waitstatus_to_exitcode(status),
-        cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_bytes=usage.ru_maxrss * 1024,
-    )
+        forking.tell(orders, forking.watch(pid, orders))
 
 
 def _run_child(descriptor: int, output: int, answering: Answering, lockdown: Lockdown) -> NoReturn:
@@ -177,27 +149,3 @@ def _receive_start(orders: socket.socket) -> control.Start:
     if not isinstance(order, control.Start):
         raise SandboxError(f"expected Start as the first order, got {order}")
     return order
-
-
-def _load(answering: str) -> Answering:
-    """Import a module by name, or by path if it ends in `.py`."""
-    if not answering.endswith(".py"):
-        return cast(Answering, importlib.import_module(answering))
-    spec = importlib.util.spec_from_file_location(Path(answering).stem, answering)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"expected a Python file, got {answering}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return cast(Answering, module)
-
-
-def _prefer_for_out_of_memory() -> None:
-    """Make the kernel choose this process and its children before the trusted side, should memory run out."""
-    with contextlib.suppress(OSError):  # a courtesy to the trusted side, not a protection
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-
-
-def _tell(orders: socket.socket, notice: control.Notice) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the trusted side is gone; the loop will see it
-        orders.send(msgspec.msgpack.encode(notice))

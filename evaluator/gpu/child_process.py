@@ -6,7 +6,6 @@ import select
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from tilewright.evaluator.gpu.errors import DeviceGoneError
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.sandbox import control
 from tilewright.sandbox.channel import Channel, ChannelError, Tail, decode
+from tilewright.sandbox.zygote import foreign_paths
 
 _ANSWER_BYTES = 1 << 40  # of a child's whole life; its code is ours
 _EXIT_S = 1.0  # for a child that said its last word
@@ -199,7 +199,7 @@ def _start(device: str, settings: GpuSettings, descriptor: int) -> "subprocess.P
     # -s -P: nothing from the user's home or the working directory shadows a module.
     command = [sys.executable, "-s", "-P", "-c", _SERVE, str(descriptor), msgspec.json.encode(settings).decode()]
     return subprocess.Popen(
-        [*command, *_foreign_paths()],
+        [*command, *foreign_paths()],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -207,10 +207,3 @@ def _start(device: str, settings: GpuSettings, descriptor: int) -> "subprocess.P
         pass_fds=(descriptor,),
         start_new_session=True,  # Ctrl-C on the terminal is the supervisor's business
     )
-
-
-def _foreign_paths() -> tuple[str, ...]:
-    """Return the directories that this process imports from and a fresh interpreter would not."""
-    own = (sys.prefix, sys.base_prefix)
-    paths = (path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir())
-    return tuple(path for path in paths if not any(Path(path).is_relative_to(prefix) for prefix in own))

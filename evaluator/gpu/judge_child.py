@@ -7,15 +7,10 @@ with it, or never end: then the child ends or is killed, and the next one is for
 import contextlib
 import faulthandler
 import gc
-import importlib
-import importlib.util
 import os
-import select
-import signal
 import socket
 import sys
 import traceback
-from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import msgspec
@@ -35,7 +30,7 @@ from tilewright.evaluator.gpu.child_protocol import (
 from tilewright.evaluator.gpu.errors import UnfitError
 from tilewright.evaluator.gpu.settings import GpuSettings
 from tilewright.evaluator.report import Report
-from tilewright.sandbox import control
+from tilewright.sandbox import control, forking
 from tilewright.sandbox.channel import Channel, ClosedError, decode
 
 _ORDER_BYTES = 1 << 40  # the supervisor is trusted, and a child lives for many orders
@@ -81,19 +76,18 @@ def serve(descriptor: int, settings: GpuSettings) -> None:
     """
     orders = socket.socket(fileno=descriptor)
     try:
-        working = _load(settings.work)
+        working = cast(Working, forking.load_module(settings.work))
         working.warm()
         threads = len(os.listdir("/proc/self/task"))
         if threads != 1:
             raise RuntimeError(f"expected one thread after the imports, got {threads}: a fork would copy held locks")
     except Exception:  # whatever the import of torch or of a test's module may raise
-        _notify(orders, control.Broken(reason=traceback.format_exc()[-_REASON_CHARACTERS:]))
+        forking.tell(orders, control.Broken(reason=traceback.format_exc()[-_REASON_CHARACTERS:]))
         return
-    with contextlib.suppress(OSError):  # the kernel should take this process before the supervisor
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    forking.prefer_for_out_of_memory()
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every shared page
-    _notify(orders, control.Ready())
+    forking.tell(orders, control.Ready())
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, control.MESSAGE_BYTES, 2)
         if not data:
@@ -107,29 +101,7 @@ def serve(descriptor: int, settings: GpuSettings) -> None:
             _be_child(end, output, working, settings)
         os.close(end)
         os.close(output)
-        _notify(orders, _watch(pid, orders))
-
-
-def _watch(pid: int, orders: socket.socket) -> control.Exited:
-    """Wait for the child's end; kill it on order, or when the supervisor is gone."""
-    child = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(child, select.POLLIN)
-    poll.register(orders, select.POLLIN)
-    while all(descriptor != child for descriptor, _ in poll.poll()):
-        is_gone = not orders.recv(control.MESSAGE_BYTES)
-        with contextlib.suppress(ProcessLookupError):  # its group does not exist before it made its own
-            os.killpg(pid, signal.SIGKILL)
-        os.kill(pid, signal.SIGKILL)  # not yet waited for, so the number is still its own
-        if is_gone:
-            sys.exit(0)
-    os.close(child)
-    _, status, usage = os.wait4(pid, 0)
-    return control.Exited(
-        code=os.waitstatus_to_exitcode(status),
-        cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_bytes=usage.ru_maxrss * 1024,
-    )
+        forking.tell(orders, forking.watch(pid, orders))
 
 
 def _be_child(descriptor: int, output: int, working: Working, settings: GpuSettings) -> NoReturn:
@@ -185,24 +157,6 @@ def _obey(work: Work, order: protocol.Order) -> protocol.Answer:
 
 def _say(end: Channel, answer: protocol.Answer) -> None:
     end.send(msgspec.msgpack.encode(answer))
-
-
-def _notify(orders: socket.socket, notice: control.Notice) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the supervisor is gone; the loop will see it
-        orders.send(msgspec.msgpack.encode(notice))
-
-
-def _load(work: str) -> Working:
-    """Import a module by name, or by path if it ends in `.py`."""
-    if not work.endswith(".py"):
-        return cast(Working, importlib.import_module(work))
-    spec = importlib.util.spec_from_file_location(Path(work).stem, work)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"expected a Python file, got {work}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return cast(Working, module)
 
 
 def main() -> None:
